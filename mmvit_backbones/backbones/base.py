@@ -1,0 +1,268 @@
+"""The contract of every backbone in this package, written once."""
+from collections.abc import Mapping
+from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..checkpoints import load_checkpoint, load_state_dict_hook
+from ..layers import drop_path_rates
+
+MIN_SIZE = 32
+
+
+class Stage(nn.Module):
+    """A step down in resolution, then blocks; (B, H, W, C) -> (B, H', W', C').
+
+    Args:
+        blocks: Modules from map to map.
+        downsample: The step down; None where the stem has made it (first stage).
+        with_cp: Recompute the blocks' activations in the backward pass instead of keeping them.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module], downsample: Optional[nn.Module] = None, with_cp: bool = False):
+        super().__init__()
+        self.downsample = nn.Identity() if downsample is None else downsample
+        self.blocks = nn.ModuleList(blocks)
+        self.with_cp = with_cp
+
+    def run(self, block: nn.Module, *args: Tensor):
+        """One block, checkpointed where that was asked for."""
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(block, *args, use_reentrant=False)
+        return block(*args)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.downsample(x)
+        for block in self.blocks:
+            x = self.run(block, x)
+        return x
+
+
+class Backbone(BaseModule):
+    """A four-level vision transformer for dense prediction.
+
+    A family fills in ``family``, ``archs``, ``rename`` and the three ``build_*`` methods. An option of its own it sets
+    as an attribute before it calls this constructor, which builds.
+
+    Args:
+        arch: Name of a published variant, or a dict with the keys of one (``archs`` holds them).
+        in_channels: Channels of the image. The stem weights of an RGB checkpoint are adapted when they are loaded.
+        out_indices: Levels to return, of 0, 1, 2, 3 (strides 4, 8, 16, 32). Stages above the highest are not built.
+        out_norm: Normalise the returned levels as the authors' dense code does. False returns the bare stage outputs.
+        drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 at the first.
+        frozen_stages: -1 trains all, 0 freezes the stem, k the stem and the first k stages. Frozen parameters do not
+            require gradients from construction on, and frozen parts stay in eval mode.
+        norm_eval: Keep batch-norm layers in eval mode.
+        with_cp: Trade compute for memory: recompute each block in the backward pass (non-reentrant checkpointing).
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads the authors' file, one of this package, a
+            detector's, a URL or ``mmvit://<family>/<variant>``, and accounts for every key. None keeps random weights.
+
+    Raises:
+        ValueError: An argument is not one of those described.
+    """
+
+    family: str
+    """Name of the family in `list_backbones`."""
+    archs: Dict[str, dict]
+    """{variant: settings}, all with the same keys, ``dims`` and ``depths`` (a value a stage) among them."""
+    norms: Optional[str] = 'out'
+    """Where ``norm{i}`` stand: 'out', on the returned levels only; 'trunk', the next stage reads the normed map too;
+    None, the authors have none."""
+    new_keys: Sequence[str] = (r'norm\d\.', )
+    """What a checkpoint may lack because it is new in dense models; regular expressions at the start of a key."""
+    no_decay: Sequence[str] = ()
+    """Substrings of the names of parameters that the authors exempt from weight decay, besides norms and biases."""
+    rename: Sequence[tuple] = ()
+    """The authors' keys to ours: (regular expression, replacement as for `re.sub`, or None to drop the key), applied
+    one after the other."""
+
+    def __init__(self,
+                 arch: Union[str, dict],
+                 *,
+                 in_channels: int = 3,
+                 out_indices: Sequence[int] = (0, 1, 2, 3),
+                 out_norm: bool = True,
+                 drop_path_rate: float = 0.,
+                 frozen_stages: int = -1,
+                 norm_eval: bool = False,
+                 with_cp: bool = False,
+                 init_cfg: Union[dict, List[dict], None] = None) -> None:
+        super().__init__(init_cfg)
+        self.arch = arch if isinstance(arch, str) else 'custom'
+        self.spec = self._resolve(arch)
+        stages = len(self.spec['depths'])
+        self._check(in_channels >= 1, 'in_channels of at least 1', in_channels)
+        self._check(
+            len(out_indices) > 0 and list(out_indices) == sorted(set(out_indices) & set(range(stages))),
+            f'out_indices to be increasing numbers of 0..{stages - 1}', out_indices)
+        self._check(0 <= drop_path_rate < 1, 'drop_path_rate in [0, 1)', drop_path_rate)
+        self._check(
+            frozen_stages in range(-1, out_indices[-1] + 2), f'frozen_stages in -1..{out_indices[-1] + 1} '
+            f'(the stages that out_indices={tuple(out_indices)} needs)', frozen_stages)
+        self._check(out_norm or self.norms != 'trunk', 'out_norm=True, since its norms are part of the trunk', out_norm)
+        self.in_channels = in_channels
+        self.out_indices = tuple(out_indices)
+        self.out_channels = tuple(self.spec['dims'][i] for i in out_indices)
+        self.out_strides = tuple(4 * 2**i for i in out_indices)
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.with_cp = with_cp
+
+        self.patch_embed = self.build_patch_embed()
+        rates = drop_path_rates(drop_path_rate, self.spec['depths'])
+        self.stages = nn.ModuleList(self.build_stage(i, rates[i]) for i in range(out_indices[-1] + 1))
+        for i in range(out_indices[-1] + 1):
+            if self.norms == 'trunk' or self.norms == 'out' and out_norm and i in out_indices:
+                self.add_module(f'norm{i}', self.build_norm(self.spec['dims'][i]))
+        for module in self._frozen():
+            module.requires_grad_(False)
+        self.train()
+
+    # What a family says.
+
+    def build_patch_embed(self) -> nn.Module:
+        """The stem, (B, H, W, in_channels) -> (B, H / 4, W / 4, dims[0])."""
+        raise NotImplementedError
+
+    def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:
+        """Stage i, a map (of stage i - 1, or the stem's for i = 0) to a map of dims[i] channels.
+
+        Args:
+            i: Stage, from 0.
+            drop_path: Stochastic-depth rate of each of its blocks.
+        """
+        raise NotImplementedError
+
+    def build_norm(self, dim: int) -> nn.Module:
+        """``norm{i}``, on maps (B, H, W, dim)."""
+        return nn.LayerNorm(dim)
+
+    def init_module(self, module: nn.Module) -> None:
+        """The authors' random initialisation of one module, where it is not PyTorch's default."""
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+    # What everybody gets.
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """(B, in_channels, H, W) with H, W >= 32 -> the levels of ``out_indices``, each (B, C, H / s, W / s).
+
+        The sizes of the levels are rounded as in the authors' code. Results are channels-last in memory.
+        """
+        if x.dim() != 4 or x.shape[1] != self.in_channels or min(x.shape[2:]) < MIN_SIZE:
+            raise ValueError(
+                f'{type(self).__name__} expects images (B, {self.in_channels}, H, W) with H, W >= {MIN_SIZE}, but got '
+                f'{tuple(x.shape)}. For other channels set in_channels; pad or enlarge images that are too small.')
+        x = self.patch_embed(x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1))
+        outs = []
+        for i, stage in enumerate(self.stages):
+            x = out = stage(x)
+            norm = getattr(self, f'norm{i}', None)
+            if norm is not None:
+                out = norm(x)
+            if self.norms == 'trunk':
+                x = out
+            if i in self.out_indices:
+                outs.append(out.permute(0, 3, 1, 2))
+        return tuple(outs)
+
+    def train(self, mode: bool = True) -> 'Backbone':
+        """Sets the mode of all but the frozen parts (and, with ``norm_eval``, the batch norms); returns the model."""
+        super().train(mode)
+        for module in self._frozen():
+            module.eval()
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def init_weights(self) -> None:
+        """Initialises as the authors do, then loads what ``init_cfg`` names."""
+        if self.is_init:
+            return super().init_weights()  # which warns
+        configs = self.init_cfg if isinstance(self.init_cfg, (list, tuple)) else [self.init_cfg]
+        pretrained = [cfg for cfg in configs if cfg is not None and cfg['type'] in ('Pretrained', 'PretrainedInit')]
+        others = [cfg for cfg in configs if cfg is not None and cfg not in pretrained]
+        self.apply(self.init_module)
+        if others:
+            self.init_cfg, kept = others, self.init_cfg
+            super().init_weights()
+            self.init_cfg = kept
+        for cfg in pretrained:
+            unknown = set(cfg) - {'type', 'checkpoint', 'prefix', 'map_location'}
+            if unknown:
+                raise ValueError(f'init_cfg of type Pretrained takes checkpoint and prefix, but got {sorted(unknown)}')
+            load_checkpoint(self, cfg['checkpoint'], prefix=cfg.get('prefix'))
+        self._is_init = True
+
+    @property
+    def num_layers(self) -> int:
+        """Depths that `layer_depth` tells apart: the stem, each block, and what comes after them."""
+        return sum(self.spec['depths']) + 2
+
+    def layer_depth(self, name: str) -> int:
+        """The depth at which a parameter works, for layer-wise learning-rate decay.
+
+        Args:
+            name: Of a parameter, as in ``named_parameters()``.
+
+        Returns:
+            0 for the stem, k for the k-th block (steps down belong to the block after them), ``num_layers - 1`` for
+            the output norms; norms of the trunk belong to the block before them.
+        """
+        parts = name.split('.')
+        if parts[0] == 'stages':
+            i = int(parts[1])
+            j = int(parts[3]) if parts[2] == 'blocks' else 0
+            return sum(self.spec['depths'][:i]) + j + 1
+        if parts[0].startswith('norm'):
+            return sum(self.spec['depths'][:int(parts[0][4:]) + 1]) if self.norms == 'trunk' else self.num_layers - 1
+        return 0
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> Tuple[int, int]:
+        """`layer_depth` and `num_layers` under the name and with the arguments that mmpretrain uses."""
+        return self.layer_depth(param_name[len(prefix):]), self.num_layers
+
+    def no_weight_decay(self) -> Set[str]:
+        """Names of the parameters that the authors exempt from weight decay besides norms and biases."""
+        return {name for name, _ in self.named_parameters() if any(part in name for part in self.no_decay)}
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
+        load_state_dict_hook(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def _frozen(self) -> List[nn.Module]:
+        if self.frozen_stages < 0:
+            return []
+        frozen = [self.patch_embed, *self.stages[:self.frozen_stages]]
+        if self.norms == 'trunk':
+            frozen += [getattr(self, f'norm{i}') for i in range(self.frozen_stages)]
+        return frozen
+
+    def _check(self, right: bool, expected: str, found: object) -> None:
+        if not right:
+            raise ValueError(f'{type(self).__name__} {self.arch!r} expects {expected}, but got {found!r}')
+
+    def _resolve(self, arch: Union[str, dict]) -> dict:
+        row = next(iter(self.archs.values()))
+        if isinstance(arch, str):
+            if arch not in self.archs:
+                raise ValueError(f'{type(self).__name__} has no variant {arch!r}. It has {", ".join(self.archs)}; '
+                                 f'or give a dict with the keys {", ".join(row)}')
+            return self.archs[arch]
+        if not isinstance(arch, Mapping) or set(arch) != set(row):
+            found = sorted(arch) if isinstance(arch, Mapping) else repr(arch)
+            raise ValueError(f'{type(self).__name__} expects arch to be one of {", ".join(self.archs)} or a dict with '
+                             f'exactly the keys {sorted(row)}, but got {found}')
+        stages = len(arch['depths'])
+        for key, value in row.items():
+            if isinstance(value, tuple) and len(value) == len(row['depths']) and len(arch[key]) != stages:
+                raise ValueError(f'{type(self).__name__}: arch[{key!r}] must have a value for each of the {stages} '
+                                 f'stages that depths={arch["depths"]!r} names, but got {arch[key]!r}')
+        return dict(arch)

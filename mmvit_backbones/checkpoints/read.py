@@ -1,0 +1,108 @@
+"""Checkpoint files, read without running what they hold."""
+import argparse
+import pickle
+import zipfile
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Dict, Union
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from torch import Tensor
+
+WRAPPINGS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
+"""Keys under which training scripts keep the weights; averaged ones, which the authors evaluate, come first."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that can't be used as asked; the message says what was found and what to do."""
+
+
+class _ConfigNode(dict):
+    """Stands in for yacs.config.CfgNode, a dict of settings that Swin's training code saves beside the weights."""
+
+    def __setstate__(self, state: dict) -> None:
+        self.update(state)
+
+
+# What authors' training scripts and mmengine save beside tensors. Plain data: to build it runs no code of the file's.
+_numpy = np.core if np.__version__ < '2' else np._core
+_ALLOWED = [
+    argparse.Namespace, HistoryBuffer, np.ndarray, np.dtype, _numpy.multiarray.scalar, _numpy.multiarray._reconstruct,
+    *{type(np.dtype(kind))
+      for kind in ('f2', 'f4', 'f8', 'i1', 'i4', 'i8', 'u1', '?')},
+]
+_ALIASES = [
+    (_ConfigNode, 'yacs.config.CfgNode'),
+    (_numpy.multiarray.scalar, 'numpy.core.multiarray.scalar'),
+    (_numpy.multiarray._reconstruct, 'numpy.core.multiarray._reconstruct'),
+]
+
+
+def read_checkpoint(path: Union[str, Path], trust: bool = False) -> dict:
+    """What `torch.save` has written to a file, on the CPU.
+
+    Args:
+        path: File of `torch.save`, of any version, or a ``.safetensors`` file.
+        trust: Unpickle whatever is in it. That runs code of the file's author: only for files that you trust.
+
+    Raises:
+        CheckpointError: The file is missing, no checkpoint, damaged, or holds more than plain data.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f'There is no checkpoint {path}' + (': that is a folder' if path.is_dir() else ''))
+    if path.suffix == '.safetensors':
+        from safetensors.torch import load_file
+        return load_file(path)
+    _check_format(path)
+    try:
+        with nullcontext() if trust else _allow_list():
+            found = torch.load(path, map_location='cpu', weights_only=not trust)
+    except pickle.UnpicklingError as error:
+        reason = next((line for line in str(error).splitlines() if 'nsupported' in line or 'GLOBAL' in line), error)
+        raise CheckpointError(
+            f'{path} holds more than tensors and plain data, and reading it would run code from it: {reason}\nIf you '
+            f'trust where it comes from, make a clean file of it once: python tools/convert_checkpoint.py {path} '
+            'OUT.pth --trust') from error
+    except (EOFError, RuntimeError, ValueError, KeyError) as error:
+        raise CheckpointError(f'{path} is damaged ({error}). Get the file again.') from error
+    if not isinstance(found, Mapping):
+        raise CheckpointError(f'{path} holds a {type(found).__name__}, not a dict of weights. Save the state_dict().')
+    return found
+
+
+def unwrap(checkpoint: Mapping) -> Dict[str, Tensor]:
+    """The tensors of a checkpoint, taken out of the wrappings that training scripts put around them."""
+    while True:
+        inner = [checkpoint[key] for key in WRAPPINGS if isinstance(checkpoint.get(key), Mapping) and checkpoint[key]]
+        if not inner:
+            return {key: value for key, value in checkpoint.items() if isinstance(value, Tensor)}
+        checkpoint = inner[0]
+
+
+def _check_format(path: Path) -> None:
+    with path.open('rb') as file:
+        head = file.read(512)
+    size = path.stat().st_size
+    if head.startswith(b'version https://git-lfs'):
+        raise CheckpointError(f'{path} is a Git-LFS pointer, not the weights. Run `git lfs pull` where it was cloned.')
+    if head.startswith(b'PK'):
+        if not zipfile.is_zipfile(path):
+            raise CheckpointError(f'{path} ends too early, at {size:,} bytes: a broken download. Get the file again.')
+    elif not head.startswith(b'\x80'):
+        kind = 'empty'
+        if head:
+            text = head.lstrip().lower()
+            page = text.startswith((b'<!doctype', b'<html', b'<?xml'))
+            kind = 'a web page' if page else 'a text file' if head.isascii() else 'in an unknown format'
+        raise CheckpointError(f'{path} is {kind} ({size:,} bytes), not a PyTorch checkpoint. Get the file again.')
+
+
+def _allow_list():
+    if not hasattr(torch.serialization, 'safe_globals'):  # torch < 2.5 allows tensors and containers alone
+        return nullcontext()
+    names = [int(part) for part in torch.__version__.split('+')[0].split('.')[:2]]
+    return torch.serialization.safe_globals(_ALLOWED + (_ALIASES if names >= [2, 6] else []))

@@ -1,0 +1,109 @@
+"""Where the authors' weights are."""
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Optional
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from mmengine.dist import barrier, is_main_process
+from rich.progress import wrap_file
+
+from .read import CheckpointError
+
+SCHEME = 'mmvit://'
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file that a paper's authors have published.
+
+    Attributes:
+        file: Its name.
+        url: From where it can be fetched; None where the authors only have a folder for people.
+        page: The page or folder that offers it.
+        licence: Of the authors' repository.
+        data: What it was trained on, and the image size.
+    """
+    file: str
+    url: Optional[str]
+    page: str
+    licence: str
+    data: str
+
+
+def _cswin(file: str, data: str) -> Weights:
+    releases = 'https://github.com/microsoft/CSWin-Transformer/releases'
+    return Weights(file, f'{releases}/download/v0.1.0/{file}', f'{releases}/tag/v0.1.0', 'MIT', data)
+
+
+ZOO: Dict[str, Weights] = {
+    'cswin/tiny': _cswin('cswin_tiny_224.pth', 'ImageNet-1k, 224'),
+    'cswin/small': _cswin('cswin_small_224.pth', 'ImageNet-1k, 224'),
+    'cswin/base': _cswin('cswin_base_224.pth', 'ImageNet-1k, 224'),
+    'cswin/base_384': _cswin('cswin_base_384.pth', 'ImageNet-1k, 384'),
+    'cswin/large': _cswin('cswin_large_224.pth', 'ImageNet-22k, then 1k, 224'),
+    'cswin/large_22k': _cswin('cswin_large_22k_224.pth', 'ImageNet-22k, 224'),
+    'cswin/large_384': _cswin('cswin_large_384.pth', 'ImageNet-22k, then 1k, 384'),
+}
+"""{name after ``mmvit://``: file}. A variant's own name gives its ImageNet-1k weights (fine-tuned, where the authors
+pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning."""
+
+
+def weights_folder() -> Path:
+    """``$MMVIT_WEIGHTS``, or where it isn't set, the folder ``weights`` in the current one."""
+    return Path(os.environ.get('MMVIT_WEIGHTS', 'weights')).expanduser()
+
+
+def locate(source: str) -> Path:
+    """The local file of a checkpoint, fetched first where that is needed.
+
+    Args:
+        source: Path, ``http(s)://`` URL, or ``mmvit://<name of ZOO>``. Fetched files are kept in `weights_folder`,
+            and one that is already there is used.
+
+    Raises:
+        CheckpointError: It can't be had; the message says where to get it and where to put it.
+    """
+    if source.startswith(SCHEME):
+        name = source[len(SCHEME):]
+        if name not in ZOO:
+            raise CheckpointError(f'{source} is not known. Known names: {", ".join(ZOO)}')
+        weights = ZOO[name]
+    elif source.startswith(('http://', 'https://')):
+        weights = Weights(source.rsplit('/', 1)[1].split('?')[0], source, source, '', '')
+    elif '://' in source:
+        raise CheckpointError(f'{source}: expected a path, an http(s):// URL or {SCHEME}<family>/<variant>')
+    else:
+        return Path(source).expanduser()
+    target = weights_folder() / weights.file
+    advice = f'Get {weights.file} from {weights.page} and put it at {target.absolute()} (or set MMVIT_WEIGHTS)'
+    if not target.is_file():
+        if weights.url is None:
+            raise CheckpointError(f'{source} is not here, and its authors offer it to people only. {advice}.')
+        if is_main_process():
+            _fetch(weights.url, target, advice)
+        barrier()
+        if not target.is_file():  # another machine of the job, with a disk of its own
+            _fetch(weights.url, target, advice)
+    return target
+
+
+def _fetch(url: str, target: Path, advice: str) -> None:
+    """Downloads to a temporary file, checks its size, and only then gives it its name."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f'{target.name}.{os.getpid()}.part')
+    try:
+        with urlopen(url, timeout=30) as response, part.open('wb') as file:
+            size = int(response.headers.get('Content-Length', 0))
+            with wrap_file(response, size, description=target.name) as body:
+                shutil.copyfileobj(body, file, 1 << 20)
+        got = part.stat().st_size
+        if size and got != size:
+            raise CheckpointError(f'{url} broke off after {got:,} of {size:,} bytes. Try again. {advice}.')
+        os.replace(part, target)
+    except (URLError, OSError) as error:
+        raise CheckpointError(f'{url} could not be fetched ({error}). {advice}.') from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""What the tests share: the families, and the authors' records of them."""
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+from parity import fill
+
+from mmvit_backbones import list_backbones
+
+DATA = Path(__file__).parent / 'data'
+SMALLEST = {}
+for _name in list_backbones():
+    SMALLEST.setdefault(_name.split('/')[0], _name)
+"""{family: name of its first, smallest variant}"""
+
+
+def build(name, **options):
+    """A backbone of `list_backbones`, in eval mode."""
+    return MODELS.build({**list_backbones()[name], **options}).eval()
+
+
+def backbone_class(name):
+    return MODELS.get(list_backbones()[name]['type'])
+
+
+def records(family=None):
+    """[(name, path)] of the authors' records that tests/data holds."""
+    return [(f'{path.parent.name}/{path.stem}', path) for path in sorted(DATA.glob(f'{family or "*"}/*.json'))]
+
+
+def read_record(path):
+    return json.loads(Path(path).read_text())
+
+
+def authors_state(record, scale=None):
+    """The authors' state dict with the recorded weights, classifier included; constant buffers hold zeros."""
+    scales = {**record.get('fill_scale', {}), **(scale or {})}
+    state = {}
+    for key, shape in {**record['state'], **record.get('dense_state', {})}.items():
+        if key in record.get('computed', ()):
+            state[key] = torch.zeros(shape)
+            continue
+        factor = next((value for end, value in scales.items() if key.endswith(end)), 1)
+        state[key] = torch.from_numpy(fill(key, shape)) * factor
+    return state
+
+
+@pytest.fixture(params=sorted(SMALLEST))
+def family(request):
+    """Every family in turn."""
+    return request.param
+
+
+@pytest.fixture
+def smallest(family):
+    """The smallest variant of every family in turn."""
+    return SMALLEST[family]

@@ -1,0 +1,41 @@
+"""Our numbers are the authors'."""
+import pytest
+import torch
+from conftest import authors_state, backbone_class, build, read_record, records
+from parity import compare, image
+
+OPTIONS = {'twins_svt': lambda case: dict(padding=case['mode'])}
+"""{family: from a case to the options of the backbone that it was recorded with}"""
+
+LISTS = ('cases', 'derived_cases', 'extra_cases')
+CASES = [(name, path, kind, i) for name, path in records() for kind in LISTS
+         for i in range(len(read_record(path).get(kind, ())))]
+
+
+@pytest.mark.parametrize('name, path', records(), ids=[name for name, _ in records()])
+def test_every_key_of_the_authors_is_accounted_for(name, path):
+    record = read_record(path)
+    with torch.device('meta'):
+        model = build(name)
+    state = {key: torch.empty(shape, device='meta') for key, shape in {**record['state'], **record.get('dense_state', {})}.items()}
+    from mmvit_backbones.checkpoints import convert
+    loaded, report = convert(model, state)
+    assert report.complete and set(loaded) | set(report.new) == set(model.state_dict())
+    assert len(report.loaded) + len(report.dropped) == len(state)
+    assert all(name.startswith('norm') for name in report.new)
+
+
+@pytest.mark.parametrize('name, path, kind, i', CASES, ids=[f'{case[0]}-{case[2]}-{case[3]}' for case in CASES])
+def test_numbers(name, path, kind, i):
+    record = read_record(path)
+    case = record[kind][i]
+    options = OPTIONS.get(record['family'], lambda case: {})(case)
+    if backbone_class(name).norms == 'out':
+        options['out_norm'] = 'dense_state' in record
+    model = build(name, **options)
+    model.load_state_dict(authors_state(record, case.get('scale')))
+    with torch.no_grad():
+        outs = model(torch.from_numpy(image(case['input'], case['input_seed'])))
+    assert len(outs) == len(case['outputs'])
+    for level, (out, expected) in enumerate(zip(outs, case['outputs'])):
+        assert compare(out.numpy(), expected) < 1e-4, f'level {level}'
