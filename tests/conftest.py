@@ -34,16 +34,17 @@ def read_record(path):
     return json.loads(Path(path).read_text())
 
 
-def authors_state(record, scale=None):
-    """The authors' state dict with the recorded weights, classifier included; constant buffers hold zeros."""
-    scales = {**record.get('fill_scale', {}), **(scale or {})}
+def authors_state(record, case=None):
+    """The authors' state dict with the weights of a recorded case, classifier included; constant buffers hold zeros."""
+    case = case or {}
+    scales = {**case.get('fill_scale', record.get('fill_scale', {})), **case.get('scale', {})}
     state = {}
     for key, shape in {**record['state'], **record.get('dense_state', {})}.items():
         if key in record.get('computed', ()):
             state[key] = torch.zeros(shape)
             continue
         factor = next((value for end, value in scales.items() if key.endswith(end)), 1)
-        state[key] = torch.from_numpy(fill(key, shape)) * factor
+        state[key] = torch.from_numpy(fill(key, shape)).view(shape) * factor
     return state
 
 
@@ -57,3 +58,9 @@ def family(request):
 def smallest(family):
     """The smallest variant of every family in turn."""
     return SMALLEST[family]
+
+
+def tiny(name, **options):
+    """A backbone with the smallest variant's settings, but at most two blocks a stage: small enough to train."""
+    row = backbone_class(name).archs[name.split('/')[1]]
+    return build(name, arch=dict(row, depths=tuple(min(depth, 2) for depth in row['depths'])), **options)

@@ -1,5 +1,17 @@
 """The backbone families, one file a paper."""
 from .base import Backbone
 from .cswin import CSWinTransformer
+from .fcvit import FCViT
+from .gg_transformer import GGTransformer
+from .msg_transformer import MSGTransformer
+from .pvt import PyramidVisionTransformer
+from .pvt_v2 import PyramidVisionTransformerV2
+from .sg_former import SGFormer
+from .shuffle_transformer import ShuffleTransformer
+from .twins_pcpvt import TwinsPCPVT
+from .twins_svt import TwinsSVT
 
-__all__ = ['Backbone', 'CSWinTransformer']
+__all__ = [
+    'Backbone', 'CSWinTransformer', 'FCViT', 'GGTransformer', 'MSGTransformer', 'PyramidVisionTransformer',
+    'PyramidVisionTransformerV2', 'SGFormer', 'ShuffleTransformer', 'TwinsPCPVT', 'TwinsSVT'
+]

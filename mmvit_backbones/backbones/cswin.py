@@ -5,18 +5,18 @@ enhanced positional encoding, a depth-wise convolution of the values (LePE).
 
 Facts from microsoft/CSWin-Transformer@f111ae2 (MIT), its segmentation backbone; nothing differs in the mathematics.
 """
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 
-from ..layers import ConvEmbed, DropPath, Mlp, attention, merge_windows, pad_to_multiple
+from ..layers import ConvEmbed, Mlp, PreNormBlock, attention, merge_windows, pad_to_multiple
 from ..registry import MODELS
 from .base import Backbone, Stage
 
 
 class StripeAttention(nn.Module):
-    """Softmax attention in stripes plus LePE (section 3.1 and 3.2); the projections are the block's.
+    """Softmax attention in stripes plus LePE (sections 3.1 and 3.2); the projections are outside.
 
     Stripes are padded in the centre with zero queries, keys and values. The padded keys take part in the softmax and
     the padded values in LePE, which sees each stripe by itself: published weights were trained so.
@@ -48,35 +48,26 @@ class StripeAttention(nn.Module):
         return out[:, top:top + H, left:left + W]
 
 
-class CSWinBlock(nn.Module):
-    """LayerNorm, cross-shaped window attention, LayerNorm, MLP, with residuals (section 3.3).
+class CrossShapedAttention(nn.Module):
+    """Half of the heads in vertical stripes, half in horizontal ones, then side by side (section 3.1).
 
     Args:
         dim: Channels.
         num_heads: Heads.
         stripe: Width of the stripes in tokens; None for attention over the whole map (last stage).
-        drop_path: Rate of stochastic depth.
     """
 
-    def __init__(self, dim: int, num_heads: int, stripe: int, mlp_ratio: float, drop_path: float) -> None:
+    def __init__(self, dim: int, num_heads: int, stripe: Optional[int]) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim)
+        stripes = [(0, 0)] if stripe is None else [(0, stripe), (stripe, 0)]
         self.qkv = nn.Linear(dim, 3 * dim)
-        if stripe is None:
-            self.attns = nn.ModuleList([StripeAttention(dim, num_heads, (0, 0))])
-        else:
-            self.attns = nn.ModuleList(
-                StripeAttention(dim // 2, num_heads // 2, size) for size in ((0, stripe), (stripe, 0)))
+        self.branches = nn.ModuleList(
+            StripeAttention(dim // len(stripes), num_heads // len(stripes), size) for size in stripes)
         self.proj = nn.Linear(dim, dim)
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio))
-        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = self.qkv(self.norm1(x)).unflatten(-1, (3, -1))
-        parts = [attn(part) for attn, part in zip(self.attns, qkv.chunk(len(self.attns), dim=-1))]
-        x = x + self.drop_path(self.proj(torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        parts = self.qkv(x).unflatten(-1, (3, -1)).chunk(len(self.branches), dim=-1)
+        return self.proj(torch.cat([branch(part) for branch, part in zip(self.branches, parts)], dim=-1))
 
 
 @MODELS.register_module()
@@ -108,8 +99,9 @@ class CSWinTransformer(Backbone):
         dims = self.spec['dims']
         downsample = ConvEmbed(dims[i - 1], dims[i], 3, stride=2, padding=1) if i else None
         blocks = [
-            CSWinBlock(dims[i], self.spec['num_heads'][i], self.spec['stripes'][i], self.spec['mlp_ratio'], rate)
-            for rate in drop_path
+            PreNormBlock(
+                dims[i], CrossShapedAttention(dims[i], self.spec['num_heads'][i], self.spec['stripes'][i]),
+                Mlp(dims[i], self.spec['mlp_ratio'] * dims[i]), rate) for rate in drop_path
         ]
         return Stage(blocks, downsample, self.with_cp)
 
@@ -119,7 +111,8 @@ class CSWinTransformer(Backbone):
         (r'^merge(\d)\.conv\.', r'stages.\1.downsample.proj.'),
         (r'^merge(\d)\.norm\.', r'stages.\1.downsample.norm.'),
         (r'^stage(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.blocks.'),
-        (r'\.get_v\.', '.lepe.'),
+        (r'(\.blocks\.\d+)\.(qkv|proj)\.', r'\1.attn.\2.'),
+        (r'\.attns\.(\d)\.get_v\.', r'.attn.branches.\1.lepe.'),
         (r'^norm(\d)\.', lambda match: f'norm{int(match[1]) - 1}.'),
         (r'^(norm|head)\.', None),
     )

@@ -143,8 +143,7 @@ def convert(model: nn.Module,
     report.loaded = list(state)
     for name in own:
         if name not in state and name not in report.mismatched:
-            new = any(re.match(pattern, name) for pattern in model.new_keys) or name.endswith('num_batches_tracked')
-            (report.new if new else report.missing).append(name)
+            (report.new if _is_new(type(model), name) else report.missing).append(name)
     if not report.complete:
         names = identify(found)
         looks = f'It looks like {" or ".join(names)}' if names else 'It is none of the backbones in this package'
@@ -165,10 +164,10 @@ def identify(checkpoint: Mapping) -> List[str]:
         cls = MODELS.get(cfg['type'].split('.')[1])
         own = _layout(cls, cfg['arch'])
         _, _, renamed, _ = _best_reading(cls, own, found)
-        equal = sum(found[key].shape == own[new] for key, new in renamed.items() if new in own)
-        wrong = sum(new in own and found[key].shape != own[new] for key, new in renamed.items())
-        lacks = sum(not any(re.match(pattern, new) for pattern in cls.new_keys) for new in set(own) - set(renamed.values()))
-        fits[name] = equal / max(1, equal + wrong + lacks)
+        names = {new: found[key].shape for key, new in renamed.items() if new is not None}
+        equal = sum(own.get(new) == shape for new, shape in names.items())
+        apart = sum(not _is_new(cls, new) for new in set(own) ^ set(names))
+        fits[name] = equal / max(1, equal + apart + sum(new in own and own[new] != names[new] for new in names))
     best = max(fits.values(), default=0)
     return [name for name, fit in fits.items() if fit == best > .8]
 
@@ -208,6 +207,10 @@ def _rename(key: str, rules: Sequence[tuple]) -> Optional[str]:
         else:
             key = re.sub(pattern, replacement, key)
     return key
+
+
+def _is_new(cls: type, name: str) -> bool:
+    return any(re.match(pattern, name) for pattern in cls.new_keys) or name.endswith('num_batches_tracked')
 
 
 def _is_level_not_built(name: str, model: nn.Module) -> bool:

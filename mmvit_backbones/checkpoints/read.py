@@ -2,6 +2,7 @@
 import argparse
 import pickle
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
 WRAPPINGS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
 """Keys under which training scripts keep the weights; averaged ones, which the authors evaluate, come first."""
@@ -20,24 +22,24 @@ class CheckpointError(RuntimeError):
     """A checkpoint that can't be used as asked; the message says what was found and what to do."""
 
 
-class _ConfigNode(dict):
-    """Stands in for yacs.config.CfgNode, a dict of settings that Swin's training code saves beside the weights."""
-
-    def __setstate__(self, state: dict) -> None:
-        self.update(state)
+def _getattr(owner: object, name: str) -> object:
+    """Stands in for getattr, with which mmengine's HistoryBuffer saves its methods; for nothing else."""
+    if owner is not HistoryBuffer:
+        raise pickle.UnpicklingError(f'Unsupported getattr of {owner!r}')
+    return getattr(owner, name)
 
 
 # What authors' training scripts and mmengine save beside tensors. Plain data: to build it runs no code of the file's.
 _numpy = np.core if np.__version__ < '2' else np._core
 _ALLOWED = [
-    argparse.Namespace, HistoryBuffer, np.ndarray, np.dtype, _numpy.multiarray.scalar, _numpy.multiarray._reconstruct,
-    *{type(np.dtype(kind))
-      for kind in ('f2', 'f4', 'f8', 'i1', 'i4', 'i8', 'u1', '?')},
-]
+    argparse.Namespace, HistoryBuffer, np.ndarray, np.dtype,
+    *{type(np.dtype(kind)) for kind in ('f2', 'f4', 'f8', 'i1', 'i4', 'i8', 'u1', '?')}
+]  # yapf: disable
 _ALIASES = [
-    (_ConfigNode, 'yacs.config.CfgNode'),
-    (_numpy.multiarray.scalar, 'numpy.core.multiarray.scalar'),
-    (_numpy.multiarray._reconstruct, 'numpy.core.multiarray._reconstruct'),
+    (_getattr, 'builtins.getattr'),
+    (OrderedDict, 'yacs.config.CfgNode'),  # settings, in the files of Swin's training code and its heirs
+    *((getattr(_numpy.multiarray, name), f'numpy.{core}.multiarray.{name}') for name in ('scalar', '_reconstruct')
+      for core in ('core', '_core')),
 ]
 
 
@@ -102,7 +104,6 @@ def _check_format(path: Path) -> None:
 
 
 def _allow_list():
-    if not hasattr(torch.serialization, 'safe_globals'):  # torch < 2.5 allows tensors and containers alone
+    if torch.__version__ < TorchVersion('2.6'):  # has no aliases, and before 2.5 no list at all: tensors and dicts alone
         return nullcontext()
-    names = [int(part) for part in torch.__version__.split('+')[0].split('.')[:2]]
-    return torch.serialization.safe_globals(_ALLOWED + (_ALIASES if names >= [2, 6] else []))
+    return torch.serialization.safe_globals(_ALLOWED + _ALIASES)

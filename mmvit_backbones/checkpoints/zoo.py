@@ -22,13 +22,13 @@ class Weights:
     Attributes:
         file: Its name.
         url: From where it can be fetched; None where the authors only have a folder for people.
-        page: The page or folder that offers it.
+        page: The page or folder that offers it; None where the authors have not published it.
         licence: Of the authors' repository.
         data: What it was trained on, and the image size.
     """
     file: str
     url: Optional[str]
-    page: str
+    page: Optional[str]
     licence: str
     data: str
 
@@ -42,6 +42,7 @@ ZOO: Dict[str, Weights] = {
     'cswin/tiny': _cswin('cswin_tiny_224.pth', 'ImageNet-1k, 224'),
     'cswin/small': _cswin('cswin_small_224.pth', 'ImageNet-1k, 224'),
     'cswin/base': _cswin('cswin_base_224.pth', 'ImageNet-1k, 224'),
+    'cswin/base_22k': Weights('cswin_base_22k_224.pth', None, None, 'MIT', 'ImageNet-22k, 224'),
     'cswin/base_384': _cswin('cswin_base_384.pth', 'ImageNet-1k, 384'),
     'cswin/large': _cswin('cswin_large_224.pth', 'ImageNet-22k, then 1k, 224'),
     'cswin/large_22k': _cswin('cswin_large_22k_224.pth', 'ImageNet-22k, 224'),
@@ -78,10 +79,12 @@ def locate(source: str) -> Path:
     else:
         return Path(source).expanduser()
     target = weights_folder() / weights.file
-    advice = f'Get {weights.file} from {weights.page} and put it at {target.absolute()} (or set MMVIT_WEIGHTS)'
+    advice = f'Get {weights.file} from {weights.page}' if weights.page else f'If you have trained such weights, call them {weights.file}'
+    advice += f' and put the file at {target.absolute()} (or set MMVIT_WEIGHTS to its folder)'
     if not target.is_file():
         if weights.url is None:
-            raise CheckpointError(f'{source} is not here, and its authors offer it to people only. {advice}.')
+            why = 'its page has no address for programs' if weights.page else 'the authors have not published it'
+            raise CheckpointError(f'{source} is not here, and {why}. {advice}.')
         if is_main_process():
             _fetch(weights.url, target, advice)
         barrier()

@@ -16,34 +16,23 @@ import numpy as np
 CLASSES = ('disc', 'ring', 'square', 'triangle', 'star', 'cross')
 PALETTE = [(220, 20, 60), (0, 130, 200), (255, 225, 25), (60, 180, 75), (245, 130, 48), (145, 30, 180)]  # RGB
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # raise it when the drawing or the layout changes
 MARKER = 'shapes.json'
-SPLITS = ('train', 'val')
 ADE_FOLDERS = dict(train='training', val='validation')
 
-MIN_VISIBLE = 0.4  # share of a shape's area that stays in view, or what would hide more is not drawn
-MIN_PIXELS = 16
+MIN_VISIBLE, MIN_PIXELS = 0.4, 16  # what stays in view of each shape, as a share of its area and in pixels
 TRIES = 30
+
+# Contours as complex points of about unit radius, the second one a hole; t in [0, 1) varies the form.
 CIRCLE = np.exp(2j * np.pi * np.arange(120) / 120)
-
-
-def _outline(name, t):
-    """Contours of a shape as complex points, the unit circle around it; ``t`` in [0, 1) varies its form."""
-    if name == 'disc':
-        return [CIRCLE]
-    if name == 'ring':
-        return [CIRCLE, CIRCLE * (0.5 + 0.15 * t)]  # the second contour is a hole
-    if name == 'square':
-        return [CIRCLE[::30]]
-    if name == 'triangle':
-        return [CIRCLE[::40]]
-    if name == 'star':
-        return [CIRCLE[::12] * np.tile([1, 0.38 + 0.1 * t], 5)]
-    if name == 'cross':
-        arm = 0.22 + 0.1 * t
-        return [np.outer(CIRCLE[::30], [1 - arm * 1j, 1 + arm * 1j, arm + arm * 1j]).ravel()]
-    bar = 0.06 + 0.08 * t  # hides parts of shapes and has no label
-    return [np.array([1.6 - bar * 1j, 1.6 + bar * 1j, -1.6 + bar * 1j, -1.6 - bar * 1j])]
+OUTLINES = dict(
+    disc=lambda t: [CIRCLE],
+    ring=lambda t: [CIRCLE, CIRCLE * (0.5 + 0.15 * t)],
+    square=lambda t: [CIRCLE[::30]],
+    triangle=lambda t: [CIRCLE[::40]],
+    star=lambda t: [CIRCLE[::12] * np.tile([1, 0.38 + 0.1 * t], 5)],
+    cross=lambda t: [np.outer(CIRCLE[::30], [1, 1, 0] + (0.22 + 0.1 * t) * np.array([-1j, 1j, 1 + 1j])).ravel()],
+    bar=lambda t: [np.array([1.6, 1.6, -1.6, -1.6]) + (0.06 + 0.08 * t) * np.array([-1j, 1j, 1j, -1j])])
 
 
 def _pose(rng, contours, height, width):
@@ -52,8 +41,14 @@ def _pose(rng, contours, height, width):
     radius = np.exp(rng.uniform(np.log(max(5, 0.09 * side)), np.log(0.28 * side)))
     centre = complex(rng.uniform(0, width), rng.uniform(0, height))
     stretch, (before, after) = np.exp(rng.uniform(-0.15, 0.15)), np.exp(1j * rng.uniform(0, 2 * np.pi, 2))
-    contours = [before * points for points in contours]
-    return [centre + radius * after * (z.real * stretch + 1j * z.imag / stretch) for z in contours]
+    turned = [before * points for points in contours]
+    return [centre + radius * after * (z.real * stretch + 1j * z.imag / stretch) for z in turned]
+
+
+def _area(contours):
+    """Area in pixels, hole taken off, parts outside of the image included."""
+    areas = [abs(np.vdot(z, np.roll(z, -1)).imag) / 2 for z in contours]
+    return areas[0] - sum(areas[1:])
 
 
 def _coverage(contours, height, width, scale=4):
@@ -64,64 +59,57 @@ def _coverage(contours, height, width, scale=4):
     return cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-def _area(contours):
-    """Area in pixels, holes taken off, parts outside of the image included."""
-    areas = [abs(np.vdot(z, np.roll(z, -1)).imag) / 2 for z in contours]
-    return areas[0] - sum(areas[1:])
-
-
 def _blobs(rng, height, width, cells):
-    """Smooth noise of some ``cells`` bumps a side: (height, width) float32 in [0, 1]."""
-    return cv2.resize(rng.random((cells, cells), np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    """Smooth noise of ``cells`` random values a side: (height, width, 1) float32 in [0, 1]."""
+    return cv2.resize(rng.random((cells, cells), np.float32), (width, height))[..., None]
 
 
 def _texture(rng, height, width, colour, contrast):
     """A random pattern of two tones around ``colour``: (height, width, 3) float32."""
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    angle, period = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.18) * min(height, width)
-    u = (x * np.cos(angle) + y * np.sin(angle)) * np.float32(2 * np.pi / period)
-    v = (y * np.cos(angle) - x * np.sin(angle)) * np.float32(2 * np.pi / period)
-    kind = rng.integers(6)
-    if kind == 0:  # plain
-        pattern = np.zeros_like(x)
-    elif kind == 1:  # gradient
+    angle, frequency = rng.uniform(0, 2 * np.pi), 2 * np.pi / rng.uniform(0.05, 0.18) / min(height, width)
+    step = np.array([np.cos(angle), np.sin(angle)], np.float32) * np.float32(frequency)
+    x, y = np.arange(width, dtype=np.float32)[None, :, None], np.arange(height, dtype=np.float32)[:, None, None]
+    u, v = x * step[0] + y * step[1], y * step[0] - x * step[1]
+    kind = rng.choice(['plain', 'gradient', 'stripes', 'checks', 'blobs', 'grain'])
+    if kind == 'plain':
+        pattern = np.zeros_like(u)
+    elif kind == 'gradient':
         pattern = (u - u.mean()) / u.std()
-    elif kind == 2:  # stripes
+    elif kind == 'stripes':
         pattern = np.tanh(3 * np.sin(u))
-    elif kind == 3:  # checks
+    elif kind == 'checks':
         pattern = np.tanh(6 * np.sin(u) * np.sin(v))
-    elif kind == 4:  # blobs
+    elif kind == 'blobs':
         pattern = 4 * _blobs(rng, height, width, rng.integers(6, 16)) - 2
-    else:  # grain
-        pattern = rng.standard_normal((height, width), np.float32)
-    tone = rng.uniform(-contrast, contrast, 3)
-    return (colour + pattern[..., None] * tone).astype(np.float32)
+    else:
+        pattern = rng.standard_normal(u.shape, np.float32)
+    return pattern * rng.uniform(-contrast, contrast, 3).astype(np.float32) + np.float32(colour)
 
 
 def _background(rng, height, width):
     """Two textures that meet in blobs, and open strokes: (height, width, 3) float32."""
-    one, two = (_texture(rng, height, width, rng.uniform(20, 235, 3), 60) for _ in range(2))
-    mix = 1 / (1 + np.exp(rng.uniform(5, 30) * (0.5 - _blobs(rng, height, width, rng.integers(3, 7)))))
-    image = (one + mix[..., None] * (two - one)).clip(0, 255).astype(np.uint8)
     side = min(height, width)
+    one, two = (_texture(rng, height, width, rng.uniform(20, 235, 3), 60) for _ in range(2))
+    sharpness = np.float32(rng.uniform(5, 30))
+    mix = 1 / (1 + np.exp(sharpness * (0.5 - _blobs(rng, height, width, rng.integers(3, 7)))))
+    image = (one + mix * (two - one)).clip(0, 255).astype(np.uint8)
     for _ in range(rng.integers(3, 12)):
         steps = rng.normal(0, 0.08 * side, (rng.integers(2, 8), 2))
         points = rng.uniform(0, (width, height)) + steps.cumsum(axis=0)
-        thickness = int(np.ceil(rng.uniform(0, 3) * side / 128))
-        cv2.polylines(image, [points.astype(np.int32)], False, rng.uniform(0, 255, 3), thickness, cv2.LINE_AA)
+        colour, thickness = rng.uniform(0, 255, 3).tolist(), int(np.ceil(rng.uniform(0, 3) * side / 128))
+        cv2.polylines(image, [points.astype(np.int32)], False, colour, thickness, cv2.LINE_AA)
     return image.astype(np.float32)
 
 
 def _photograph(rng, image):
     """Uneven light, slight blur and sensor noise: (H, W, 3) float32 to uint8."""
-    height, width = image.shape[:2]
-    image = image * (0.75 + 0.5 * _blobs(rng, height, width, 2)[..., None])
+    image = image * (0.75 + 0.5 * _blobs(rng, *image.shape[:2], 2))
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
-    image += rng.uniform(2, 10) * rng.standard_normal(image.shape, np.float32)
+    image += np.float32(rng.uniform(2, 10)) * rng.standard_normal(image.shape, np.float32)
     return image.clip(0, 255).round().astype(np.uint8)
 
 
-def draw_image(seed, split, index, size):
+def draw_image(seed: int, split: str, index: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, list[int]]:
     """Draw one image; the same arguments always give the same pixels.
 
     Args:
@@ -135,42 +123,49 @@ def draw_image(seed, split, index, size):
         i for the i-th shape; the index in ``CLASSES`` of each shape, a list of at most 6 int.
     """
     height, width = size
-    rng = np.random.default_rng([seed, SPLITS.index(split), index])
+    rng = np.random.default_rng([seed, list(ADE_FOLDERS).index(split), index])
     image = _background(rng, height, width)
     top = np.zeros((height, width), np.uint8)  # the layer seen at each pixel
     layers, required = ['background'], [0]
-    names = [*rng.choice(CLASSES, rng.integers(2, 7)), *['bar'] * rng.integers(0, 3)]
+    names = [*rng.choice(CLASSES, rng.integers(2, 7)), *['bar'] * rng.integers(0, 3)]  # bars hide and have no label
     for name in rng.permutation(names).tolist():
         for _ in range(TRIES):
-            contours = _pose(rng, _outline(name, rng.random()), height, width)
+            contours = _pose(rng, OUTLINES[name](rng.random()), height, width)
             coverage = _coverage(contours, height, width)
             inside = coverage > 0.5
             covered = np.where(inside, np.uint8(len(layers)), top)
             needs = 0 if name == 'bar' else max(MIN_PIXELS, MIN_VISIBLE * _area(contours))
             if (np.bincount(covered.ravel(), minlength=len(layers) + 1) >= [*required, needs]).all():
-                beneath = cv2.mean(image, inside.astype(np.uint8))[:3]
-                colours = rng.uniform(0, 255, (4, 3))
-                colour = colours[np.linalg.norm(colours - beneath, axis=1).argmax()]  # of four, what stands out most
-                image += coverage[..., None] * (_texture(rng, height, width, colour, 45) - image)
-                top = covered
-                layers.append(name)
-                required.append(needs)
                 break
-    shapes = [i for i, name in enumerate(layers) if name in CLASSES]
+        else:
+            continue
+        beneath = cv2.mean(image, inside.astype(np.uint8))[:3]
+        colours = rng.uniform(0, 255, (4, 3))
+        colour = colours[np.linalg.norm(colours - beneath, axis=1).argmax()]  # of four, the one that stands out most
+        image += coverage[..., None] * (_texture(rng, height, width, colour, 45) - image)
+        top = covered
+        layers.append(name)
+        required.append(needs)
+    shapes = [layer for layer, name in enumerate(layers) if name in CLASSES]
     instance = np.zeros(len(layers), np.uint8)
     instance[shapes] = np.arange(1, len(shapes) + 1)
-    return _photograph(rng, image), instance[top], [CLASSES.index(layers[i]) for i in shapes]
+    return _photograph(rng, image), instance[top], [CLASSES.index(layers[layer]) for layer in shapes]
 
 
-def make_shapes(root, num_train=1000, num_val=200, size=(128, 128), seed=0, progress=True):
-    """Write the set below ``root``, as COCO 2017 and as ADE20K lay out theirs.
+def make_shapes(root: str | Path,
+                num_train: int = 1000,
+                num_val: int = 200,
+                size: tuple[int, int] = (128, 128),
+                seed: int = 0,
+                progress: bool = True) -> bool:
+    """Write the set below ``root``, laid out both as COCO 2017 and as ADE20K.
 
-    ``{train,val}2017/000001.jpg`` and ``annotations/instances_{train,val}2017.json`` serve COCO's classes;
-    ``ADEChallengeData2016/{images,annotations}/{training,validation}`` hold the same images and uint8 label maps,
-    1 for background and 2 to 7 for ``CLASSES`` (with ``reduce_zero_label=True``: 0 and 1 to 6).
+    ``{train,val}2017/000001.jpg`` and ``annotations/instances_{train,val}2017.json`` are the COCO side, with category
+    ids 1 to 6 for ``CLASSES``; ``ADEChallengeData2016/{images,annotations}/{training,validation}`` hold the same
+    images and their uint8 label maps, 1 for background and 2 to 7 for ``CLASSES``.
 
-    The set appears whole or not at all. It takes the place of an older shapes set, never of anything else. Let one
-    process at a time write one root.
+    The set appears whole or not at all. It takes the place of an older shapes set, never of anything else. One process
+    at a time may write a root.
 
     Args:
         root (str | Path): Folder of the set.
@@ -185,31 +180,30 @@ def make_shapes(root, num_train=1000, num_val=200, size=(128, 128), seed=0, prog
 
     Raises:
         ValueError: If a parameter is out of range.
-        FileExistsError: If ``root`` holds files that are not part of a shapes set.
+        FileExistsError: If ``root`` holds anything that is not part of a shapes set.
     """
     if not isinstance(size, (tuple, list)) or len(size) != 2:
         raise ValueError(f'size: expected two int (height, width), found {size!r}; pass for example size=(128, 128)')
-    height, width = (_check_int('size', value, 32, 4096) for value in size)
     parameters = dict(
         set='shapes',
         format_version=FORMAT_VERSION,
         seed=_check_int('seed', seed, 0, 2**32 - 1),
-        size=[height, width],
+        size=[_check_int('size', length, 32, 4096) for length in size],
         num_train=_check_int('num_train', num_train, 1, 999999),
         num_val=_check_int('num_val', num_val, 1, 999999))
     root = Path(root).resolve()
     root.parent.mkdir(parents=True, exist_ok=True)
-    _settle(root)
+    _settle(root, [path for path in root.parent.iterdir() if path.name.startswith(_beside(root, '').name)])
     if _read_parameters(root) == parameters:
         return False
-    work = _beside(root, f'partial-{uuid.uuid4().hex}')
+    work = _beside(root, uuid.uuid4().hex)
     try:
         _write_set(work, parameters, progress)
         if root.exists():
             os.replace(root, _beside(root, 'former'))
         os.replace(work, root)
     finally:
-        _settle(root, work.name)
+        _settle(root, [work])
     return True
 
 
@@ -220,66 +214,65 @@ def _check_int(name, value, low, high):
 
 
 def _beside(root, kind):
-    return root.with_name(f'.{root.name}.{kind}')
+    return root.with_name(f'.{root.name}.make_shapes-{kind}')
 
 
-def _settle(root, leftover=None):
-    """Undo a swap that was cut short; delete what this run or, without ``leftover``, earlier runs left beside."""
+def _settle(root, leftovers):
+    """Undo a swap that was cut short, or end it; then delete ``leftovers``."""
     former = _beside(root, 'former')
     if former.exists() and not root.exists():
         os.replace(former, root)
-    for path in list(root.parent.iterdir()):
-        if path == former or path.name.startswith(leftover or _beside(root, 'partial-').name):
-            trash = _beside(root, f'partial-{uuid.uuid4().hex}')
-            os.replace(path, trash)  # a writer that still lives must fail rather than install what is being deleted
+    for path in {former, *leftovers}:
+        if path.exists():
+            trash = _beside(root, uuid.uuid4().hex)
+            os.replace(path, trash)  # should its writer live, it fails rather than installs what is half deleted
             shutil.rmtree(trash)
 
 
-def _files(num_train, num_val):
+def _files(parameters):
     """Paths of all files of a set, relative to its root."""
     files = {MARKER}
-    for split, num in zip(SPLITS, (num_train, num_val)):
-        ade = ADE_FOLDERS[split]
+    for split, ade in ADE_FOLDERS.items():
         files.add(f'annotations/instances_{split}2017.json')
-        for index in range(1, num + 1):
+        for index in range(1, parameters[f'num_{split}'] + 1):
             files |= {f'{split}2017/{index:06d}.jpg', f'ADEChallengeData2016/images/{ade}/{index:06d}.jpg',
                       f'ADEChallengeData2016/annotations/{ade}/{index:06d}.png'}
     return files
 
 
 def _read_parameters(root):
-    """Parameters of the set at ``root``; None if there is none or files are missing; raise before foreign files."""
+    """Parameters of the set at ``root``, None if there is none or one with gaps; raise before anything else."""
     if not root.exists() or root.is_dir() and not any(root.iterdir()):
         return None
     try:
         parameters = json.loads((root / MARKER).read_text())
-        expected = _files(parameters['num_train'], parameters['num_val']) if parameters['set'] == 'shapes' else set()
+        expected = _files(parameters) if parameters['set'] == 'shapes' else set()
     except (OSError, ValueError, KeyError, TypeError):
         expected = set()
     found = {path.relative_to(root).as_posix() for path in root.rglob('*') if path.is_symlink() or not path.is_dir()}
     foreign = sorted(found - expected)
     if foreign or not expected:
         raise FileExistsError(
-            f'{root}: expected a new folder or a shapes set with its {MARKER} and nothing else, found '
-            f'{foreign[0] if foreign else "another file or folder"}; choose another root or move it away')
+            f'{root}: expected nothing, or a shapes set with its {MARKER} and no other files, found '
+            f'{foreign[0] if foreign else "something else"}; choose another root or move it away')
     return parameters if found == expected else None
 
 
 def _write_set(folder, parameters, progress):
-    size, seed = parameters['size'], parameters['seed']
-    (folder / 'annotations').mkdir(parents=True)
+    total = parameters['num_train'] + parameters['num_val']
     if progress:
         from mmengine.utils import ProgressBar
-        bar = ProgressBar(parameters['num_train'] + parameters['num_val'], file=sys.stderr)
-    for split in SPLITS:
+        bar = ProgressBar(total, file=sys.stderr)
+    (folder / 'annotations').mkdir(parents=True)
+    for split, ade in ADE_FOLDERS.items():
         photos = folder / f'{split}2017'
-        ade_photos = folder / 'ADEChallengeData2016/images' / ADE_FOLDERS[split]
-        ade_labels = folder / 'ADEChallengeData2016/annotations' / ADE_FOLDERS[split]
+        ade_photos = folder / 'ADEChallengeData2016/images' / ade
+        ade_labels = folder / 'ADEChallengeData2016/annotations' / ade
         for path in (photos, ade_photos, ade_labels):
             path.mkdir(parents=True)
         images, annotations = [], []
         for index in range(1, parameters[f'num_{split}'] + 1):
-            image, instances, labels = draw_image(seed, split, index, size)
+            image, instances, labels = draw_image(parameters['seed'], split, index, parameters['size'])
             name = f'{index:06d}.jpg'
             (photos / name).write_bytes(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
             try:
@@ -288,15 +281,18 @@ def _write_set(folder, parameters, progress):
                 shutil.copyfile(photos / name, ade_photos / name)
             label_map = np.array([1, *(label + 2 for label in labels)], np.uint8)[instances]
             (ade_labels / f'{index:06d}.png').write_bytes(cv2.imencode('.png', label_map)[1])
-            images.append(dict(id=index, file_name=name, height=size[0], width=size[1]))
+            images.append(dict(id=index, file_name=name, height=image.shape[0], width=image.shape[1]))
             for annotation in _coco_annotations(instances, labels):
                 annotations.append(dict(id=len(annotations) + 1, image_id=index, **annotation))
             if progress:
                 bar.update()
-        categories = [dict(id=i, name=name, supercategory='shape') for i, name in enumerate(CLASSES, 1)]
-        info = dict(description=f'shapes, {split}')
-        content = dict(info=info, licenses=[], images=images, annotations=annotations, categories=categories)
-        (folder / f'annotations/instances_{split}2017.json').write_text(json.dumps(content))
+        coco = dict(
+            info=dict(description=f'shapes, {split}'),
+            licenses=[],
+            images=images,
+            annotations=annotations,
+            categories=[dict(id=i, name=name, supercategory='shape') for i, name in enumerate(CLASSES, 1)])
+        (folder / f'annotations/instances_{split}2017.json').write_text(json.dumps(coco))
     if progress:
         bar.file.write('\n')
     (folder / MARKER).write_text(json.dumps(parameters, indent=2) + '\n')

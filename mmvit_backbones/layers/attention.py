@@ -1,8 +1,10 @@
-"""The package's one door to ``scaled_dot_product_attention``."""
+"""The package's one door to ``scaled_dot_product_attention``, and attention that several papers have."""
 from typing import Optional
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from .patch import conv_map
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor] = None, scale: Optional[float] = None) -> Tensor:
@@ -23,3 +25,40 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor] = None, sc
         bias = bias.to(q.dtype)
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
     return out.transpose(1, 2).flatten(2)
+
+
+class SpatialReductionAttention(nn.Module):
+    """Every token of a map attends to the tokens of a smaller map: the spatial-reduction attention of PVT.
+
+    A subclass with another way to the smaller map overrides `reduce`.
+
+    Args:
+        dim: Channels.
+        num_heads: Heads, neighbouring channels each.
+        ratio: Side, in tokens, of the squares that a convolution turns into one token. A remainder at the bottom or
+            the right gives no keys. 1 leaves the map as it is.
+
+    The norm of the smaller map has PyTorch's eps, 1e-5, in all papers at hand, whatever the block's.
+    """
+
+    def __init__(self, dim: int, num_heads: int, ratio: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.q = nn.Linear(dim, dim)
+        if ratio > 1:
+            self.sr = nn.Conv2d(dim, dim, ratio, ratio)
+            self.norm = nn.LayerNorm(dim)
+        self.ratio = ratio
+        self.kv = nn.Linear(dim, 2 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def reduce(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> the map (B, H', W', C) that keys and values are made of."""
+        return self.norm(conv_map(self.sr, x)) if self.ratio > 1 else x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)"""
+        q = self.q(x).flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        # (B, keys, 2, heads, d) -> (2, B, heads, keys, d)
+        kv = self.kv(self.reduce(x)).flatten(1, 2).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.proj(attention(q, kv[0], kv[1]).view_as(x))

@@ -1,9 +1,11 @@
-"""Positional terms that attention adds to its logits, and how a table for one size serves another."""
+"""What tells a network where a token is, and how a table for one size serves another."""
 from typing import Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .patch import conv_map
 
 
 class RelativePositionBias(nn.Module):
@@ -35,3 +37,38 @@ class RelativePositionBias(nn.Module):
         table = value.t().reshape(1, -1, side, side).float()
         size = tuple(2 * side - 1 for side in self.window)
         return F.interpolate(table, size, mode='bicubic', align_corners=False).flatten(2)[0].t().to(value.dtype)
+
+
+class PositionalEncodingGenerator(nn.Module):
+    """x plus a depth-wise 3x3 convolution of x: a positional encoding for any size (PEG of CPVT, arXiv 2102.10882).
+
+    The zeros around the map are what a token learns its position from.
+
+    Args:
+        dim: Channels.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)"""
+        return x + conv_map(self.proj, x)
+
+
+def resize_position(table: Tensor, size: Tuple[int, int], mode: str = 'bilinear') -> Tensor:
+    """A map of position vectors, interpolated to another size (align_corners False, no antialiasing).
+
+    Args:
+        table: (1, h, w, C).
+        size: Height and width wanted.
+        mode: Of `torch.nn.functional.interpolate`.
+
+    Returns:
+        (1, *size, C); the table itself where it has that size.
+    """
+    if table.shape[1:3] == size:
+        return table
+    resized = F.interpolate(table.permute(0, 3, 1, 2), size, mode=mode, align_corners=False)
+    return resized.permute(0, 2, 3, 1)

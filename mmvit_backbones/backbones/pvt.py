@@ -1,0 +1,92 @@
+"""Pyramid Vision Transformer, PVT (Wang et al., ICCV 2021, arXiv 2102.12122).
+
+New in it: a transformer without convolutions in four stages, each with a coarser map than the one before, made
+affordable by spatial-reduction attention (`SpatialReductionAttention`): all tokens ask, few answer.
+
+Facts from whai362/PVT@57e2dfa (Apache-2.0), its detection and segmentation backbones, which compute the same. One
+deviation: they compare the number of tokens with the first stage's to see whether a position table fits, and so fail
+at some sizes (448x448) and take a table as it is for others (28x112 tokens); here a table is resized wherever its size
+is not the map's, which is the same function at all other sizes.
+"""
+from typing import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..layers import ConvEmbed, Mlp, PreNormBlock, SpatialReductionAttention, resize_position
+from ..registry import MODELS
+from .base import Backbone, Stage
+
+BLOCK_EPS = 1e-6
+"""Of the LayerNorms in blocks. Those of patch embeddings and reductions have 1e-5."""
+
+
+class PositionedEmbed(ConvEmbed):
+    """Patches that do not overlap, a LayerNorm, and a learned position table.
+
+    The table keeps the size it was trained with. It is interpolated to each map in the forward pass (bilinear), where
+    gradients reach it.
+
+    Args:
+        in_dim: Channels of the input.
+        dim: Channels of the output.
+        stride: Side of a patch in pixels. What is left over at the bottom and the right is dropped.
+        side: Height and width of the position table in tokens.
+        class_token: The table has a row for a class token before the others. The dense model has no such token and
+            leaves the row unused.
+    """
+
+    def __init__(self, in_dim: int, dim: int, stride: int, side: int, class_token: bool) -> None:
+        super().__init__(in_dim, dim, stride, stride, padding=0)
+        self.side = side
+        self.pos_embed = nn.Parameter(torch.zeros(1, side**2 + class_token, dim))
+        nn.init.trunc_normal_(self.pos_embed, std=.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = super().forward(x)
+        table = self.pos_embed[:, -self.side**2:].unflatten(1, (self.side, self.side))
+        return x + resize_position(table, x.shape[1:3])
+
+
+@MODELS.register_module()
+class PyramidVisionTransformer(Backbone):
+    """PVT; arguments and contract in `Backbone`. The authors' levels are not normalised, so there are no norms."""
+
+    family = 'pvt'
+    # Table 1 of the paper, which has 3 blocks in the second stage of small and medium; code and checkpoints have 4.
+    archs = {
+        name: dict(dims=(64, 128, 320, 512), depths=depths, num_heads=(1, 2, 5, 8), mlp_ratios=(8, 8, 4, 4),
+                   sr_ratios=(8, 4, 2, 1), table_sides=(56, 28, 14, 7))
+        for name, depths in (
+            ('tiny',   (2, 2, 2, 2)),
+            ('small',  (3, 4, 6, 3)),
+            ('medium', (3, 4, 18, 3)),
+            ('large',  (3, 8, 27, 3)),
+        )
+    }  # yapf: disable
+    norms = None
+    new_keys = ()
+
+    def build_patch_embed(self) -> nn.Module:
+        return self._embed(0, self.in_channels, 4)
+
+    def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:
+        spec, dim = self.spec, self.spec['dims'][i]
+        blocks = [
+            PreNormBlock(dim, SpatialReductionAttention(dim, spec['num_heads'][i], spec['sr_ratios'][i]),
+                         Mlp(dim, int(dim * spec['mlp_ratios'][i])), rate, BLOCK_EPS) for rate in drop_path
+        ]
+        return Stage(blocks, self._embed(i, spec['dims'][i - 1], 2) if i else None, self.with_cp)
+
+    def _embed(self, i: int, in_dim: int, stride: int) -> nn.Module:
+        last = i == len(self.spec['depths']) - 1
+        return PositionedEmbed(in_dim, self.spec['dims'][i], stride, self.spec['table_sides'][i], class_token=last)
+
+    rename = (
+        (r'^(cls_token$|norm\.|head\.)', None),
+        (r'^pos_embed1$', 'patch_embed.pos_embed'),
+        (r'^patch_embed1\.', 'patch_embed.'),
+        (r'^pos_embed(\d)$', lambda match: f'stages.{int(match[1]) - 1}.downsample.pos_embed'),
+        (r'^patch_embed(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.downsample.'),
+        (r'^block(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.blocks.'),
+    )

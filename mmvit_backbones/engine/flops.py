@@ -1,0 +1,34 @@
+"""The arithmetic of a model, counted."""
+from typing import Callable
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+aten = torch.ops.aten
+
+
+def _attention_flops(q_shape, k_shape, v_shape, *args, out_shape=None, **kwargs) -> int:
+    b, h, queries, d = q_shape
+    return 2 * b * h * queries * k_shape[2] * (d + v_shape[3])
+
+
+# torch counts the kernels that GPUs have; these are what CPUs and the meta device run.
+_KERNELS = ('_scaled_dot_product_flash_attention_for_cpu', '_scaled_dot_product_fused_attention_overrideable',
+            '_scaled_dot_product_cudnn_attention')
+_MAPPING = {getattr(aten, name): _attention_flops for name in _KERNELS if hasattr(aten, name)}
+
+
+def count_macs(model: nn.Module, run: Callable[[], object]) -> int:
+    """Multiply-adds of matrix products, convolutions and attention, the attention's two products included.
+
+    FLOPs are twice as many. Norms, activations and additions are left out, as in the papers' figures.
+
+    Args:
+        model: Counted in the mode (train or eval) that it is in; may lie on the meta device.
+        run: Calls it, such as ``lambda: model(images)``.
+    """
+    counter = FlopCounterMode(display=False, custom_mapping=_MAPPING)
+    with torch.no_grad(), counter:
+        run()
+    return counter.get_total_flops() // 2

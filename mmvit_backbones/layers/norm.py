@@ -1,0 +1,29 @@
+"""Normalisation that PyTorch has no channels-last kernel for."""
+import torch
+from torch import Tensor, nn
+
+from .precision import widen
+
+
+class GroupNorm1(nn.Module):
+    """GroupNorm with one group: each sample is normalised over its whole map, (B, H, W, C) -> (B, H, W, C).
+
+    PyTorch's kernels either copy the map to NCHW and back or add up a sample with a single thread block. What a pixel
+    becomes depends on all others of its image, padding included.
+
+    Args:
+        dim: Channels.
+        eps: Added to the variance.
+    """
+
+    def __init__(self, dim: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = widen(x)
+        centred = centred - centred.mean((1, 2, 3), keepdim=True)
+        var = centred.square().mean((1, 2, 3), keepdim=True)
+        return torch.addcmul(self.bias, centred, self.weight * (var + self.eps).rsqrt()).to(x.dtype)

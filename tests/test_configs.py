@@ -1,0 +1,121 @@
+"""Every config builds a model that fits together and learns."""
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope, init_default_scope
+
+from mmvit_backbones.checkpoints import ZOO
+from mmvit_backbones.engine.config import remove_pretrained
+
+CONFIGS = sorted((Path(__file__).parent.parent / 'configs').glob('*.py'))
+BENCHMARKS = [path for path in CONFIGS if not path.stem.endswith('_shapes')]
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def cfg(request):
+    cfg = Config.fromfile(request.param)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        init_default_scope(cfg.default_scope)
+        yield cfg
+
+
+def small(cfg):
+    """The config's model with at most two blocks a stage, without weights."""
+    model = cfg.model.copy()
+    remove_pretrained(model)
+    cls = MODELS.get(model.backbone.type)
+    row = model.backbone.arch if not isinstance(model.backbone.arch, str) else cls.archs[model.backbone.arch]
+    model.backbone.arch = dict(row, depths=tuple(min(depth, 2) for depth in row['depths']))
+    return MODELS.build(model)
+
+
+def test_channels_fit(cfg):
+    with torch.device('meta'):
+        backbone = MODELS.build(dict(cfg.model.backbone, init_cfg=None))
+    channels = list(backbone.out_channels)
+    if 'neck' in cfg.model:
+        assert cfg.model.neck.in_channels == channels
+    else:
+        assert cfg.model.decode_head.in_channels == channels
+        auxiliary = cfg.model.auxiliary_head
+        assert auxiliary.in_channels == channels[auxiliary.in_index]
+
+
+def test_a_training_step(cfg):
+    torch.manual_seed(0)
+    model = small(cfg).train()
+    if cfg.default_scope == 'mmdet':
+        from mmdet.testing import demo_mm_inputs
+        classes = cfg.model.get('bbox_head', cfg.model.get('roi_head', {}).get('bbox_head'))
+        classes = (classes[0] if isinstance(classes, list) else classes).num_classes
+        data = demo_mm_inputs(2, [(3, 64, 96), (3, 96, 64)], num_classes=classes, with_mask=True)
+    else:
+        from mmengine.structures import PixelData
+        from mmseg.structures import SegDataSample
+        height, width = (side // 8 for side in cfg.model.data_preprocessor.size)
+        model.data_preprocessor.size = (height, width)
+        labels = torch.randint(0, cfg.model.decode_head.num_classes, (2, 1, height, width))
+        samples = [
+            SegDataSample(gt_sem_seg=PixelData(data=label), metainfo=dict(ori_shape=(height, width), img_shape=(height, width)))
+            for label in labels
+        ]
+        data = dict(inputs=[torch.randint(0, 256, (3, height, width)) for _ in samples], data_samples=samples)
+    data = model.data_preprocessor(data, training=True)
+    losses = model.loss(data['inputs'], data['data_samples'])
+    loss, _ = model.parse_losses(losses)
+    loss.backward()
+    unused = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert torch.isfinite(loss) and unused == []
+    model.eval()
+    with torch.no_grad():
+        results = model.predict(data['inputs'], data['data_samples'])
+    assert len(results) == 2
+    for result in results:
+        if cfg.default_scope == 'mmdet':
+            assert ('masks' in result.pred_instances) == model.with_mask
+        else:
+            assert result.pred_sem_seg.shape == (height, width)
+
+
+@pytest.mark.parametrize('path', BENCHMARKS, ids=lambda path: path.stem)
+def test_recipes(path):
+    cfg = Config.fromfile(path)
+    name = path.stem
+    loader, batch = cfg.train_dataloader, cfg.auto_scale_lr.base_batch_size
+    gpus = re.search(rf'dist_train.sh configs/{name}.py (\d+)', path.read_text())
+    assert gpus, 'the docstring gives the command'
+    assert int(gpus[1]) * loader.batch_size == batch, 'the batch size that the learning rate is for'
+    assert cfg.model.backbone.init_cfg.checkpoint.partition('mmvit://')[2] in ZOO or 'no weights' in path.read_text().lower()
+    if name.endswith('_coco'):
+        epochs = 36 if '_3x_' in name else 12
+        assert cfg.train_cfg.max_epochs == epochs
+        assert cfg.param_scheduler[-1].milestones == ([27, 33] if epochs == 36 else [8, 11])
+        assert cfg.param_scheduler[-1].end == epochs
+    else:
+        assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_iters
+        assert cfg.model.decode_head.num_classes == 150
+        crop = next(step for step in loader.dataset.pipeline if step.type == 'RandomCrop')
+        assert tuple(cfg.model.data_preprocessor.size) == tuple(crop.crop_size)
+        sizes = [next(step for step in pipeline if step.type in ('RandomResize', 'Resize')).scale
+                 for pipeline in (loader.dataset.pipeline, cfg.test_dataloader.dataset.pipeline)]
+        assert sizes[0] == sizes[1] == (4 * crop.crop_size[0], crop.crop_size[0])
+    assert len(path.read_text().split('"""')[2].splitlines()) <= 25, 'a config stays short'
+
+
+def test_weight_decay_as_in_the_authors_names():
+    """CSWin's rule spares what is called norm, which the stem's norm is not."""
+    from mmengine.optim import build_optim_wrapper
+    cfg = Config.fromfile(next(path for path in CONFIGS if path.stem == 'upernet_cswin_t_ade20k'))
+    init_default_scope('mmseg')
+    with torch.device('meta'):
+        remove_pretrained(cfg.model)
+        model = MODELS.build(cfg.model)
+    names = {id(p): name for name, p in model.named_parameters()}
+    decays = {names[id(group['params'][0])]: group['weight_decay'] for group in build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups}
+    assert decays.keys() == set(names.values())
+    for name, decay in decays.items():
+        spared = name.startswith('backbone') and 'norm' in name and 'patch_embed' not in name
+        assert decay == (0 if spared else .01), name

@@ -1,0 +1,228 @@
+"""What every backbone promises, asked of every family's smallest variant."""
+import copy
+import inspect
+import math
+
+import pytest
+import torch
+from conftest import SMALLEST, backbone_class, build, tiny
+from mmengine.registry import MODELS
+
+from mmvit_backbones import list_backbones
+
+
+def image(height=64, width=96, batch=1, channels=3, seed=0):
+    return torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def close(a, b, tolerance=1e-4):
+    """Whether each level of b is that of a, up to a share of its standard deviation."""
+    return all(x.shape == y.shape and (x - y).abs().max() <= tolerance * x.std() for x, y in zip(a, b)) and len(a) == len(b)
+
+
+@pytest.mark.parametrize('size', [(32, 32), (64, 96), (33, 47), (250, 333)])
+def test_four_levels_for_any_size(smallest, size):
+    model = build(smallest)
+    with torch.no_grad():
+        outs = model(image(*size))
+    assert isinstance(outs, tuple) and len(outs) == 4
+    assert model.out_strides == (4, 8, 16, 32)
+    for out, channels, stride in zip(outs, model.out_channels, model.out_strides):
+        assert out.shape[:2] == (1, channels)
+        for side, length in zip(out.shape[2:], size):
+            assert math.floor(length / stride) <= side <= math.ceil(length / stride) or side == 1
+        assert torch.isfinite(out).all()
+
+
+def test_an_image_does_not_depend_on_its_batch(smallest):
+    model = build(smallest)
+    images = image(batch=2)
+    with torch.no_grad():
+        assert close([out[:1] for out in model(images)], model(images[:1]))
+
+
+@pytest.mark.parametrize('out_indices', [(0, ), (1, 3), (2, ), (0, 1, 2, 3)])
+def test_every_parameter_is_used_whatever_the_levels(smallest, out_indices):
+    model = tiny(smallest, out_indices=out_indices).train()
+    outs = model(image())
+    assert len(outs) == len(out_indices) == len(model.out_channels)
+    sum(out.square().sum() for out in outs).backward()
+    assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+@pytest.mark.parametrize('frozen_stages', [-1, 0, 1, 4])
+def test_frozen_stages(smallest, frozen_stages):
+    model = tiny(smallest, frozen_stages=frozen_stages)
+
+    def should_be_frozen(name):
+        part, _, rest = name.partition('.')
+        if part == 'stages':
+            return int(rest.split('.')[0]) < frozen_stages
+        if part.startswith('norm'):
+            return model.norms == 'trunk' and int(part[4:]) < frozen_stages
+        return frozen_stages >= 0
+
+    fixed = build(smallest)  # some families hold constants as parameters
+    constant = {name for name, p in fixed.named_parameters() if not p.requires_grad}
+    for name, p in model.named_parameters():
+        assert p.requires_grad != (should_be_frozen(name) or name in constant), name
+    assert model.train() is model and model.training
+    for name, module in model.named_modules():
+        if name and not any(True for _ in module.children()):
+            assert module.training != should_be_frozen(name + '.'), name
+    before = copy.deepcopy(model.state_dict())
+    sum(out.square().sum() for out in model(image())).backward()
+    for name, buffer in model.named_buffers():
+        if should_be_frozen(name) and name in before:
+            assert torch.equal(buffer, before[name]), name
+    assert model.eval() is model and not model.training
+
+
+def test_checkpointing_changes_no_gradient(smallest):
+    plain = tiny(smallest).train()
+    saving = tiny(smallest, with_cp=True).train()
+    saving.load_state_dict(plain.state_dict())
+    for model in (plain, saving):
+        torch.manual_seed(0)  # dropout, where a family has it
+        sum(out.square().sum() for out in model(image())).backward()
+    for (name, p), q in zip(plain.named_parameters(), saving.parameters()):
+        if p.grad is not None:
+            assert torch.allclose(p.grad, q.grad, rtol=1e-4, atol=1e-5 * p.grad.abs().max().item()), name
+
+
+def test_checkpointing_saves_memory(smallest):
+
+    def kept(model):
+        saved = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t.numel()), lambda t: None):
+            model(image())
+        return sum(saved)
+
+    assert kept(tiny(smallest, with_cp=True).train()) < .6 * kept(tiny(smallest).train())
+
+
+def test_drop_path(smallest):
+    model = tiny(smallest, drop_path_rate=.5).train()
+    torch.manual_seed(0)
+    first = model(image(batch=4))
+    assert not close(first, model(image(batch=4)))
+    model.eval()
+    with torch.no_grad():
+        assert close(model(image()), model(image()))
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_other_image_channels(smallest, channels):
+    model = tiny(smallest, in_channels=channels)
+    assert model(image(channels=channels))[0].shape[1] == model.out_channels[0]
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_mixed_precision(smallest, dtype):
+    model = tiny(smallest).train()
+    with torch.autocast('cpu', dtype):
+        outs = model(10 * image())
+        sum(out.float().mean() for out in outs).backward()
+    assert all(torch.isfinite(out).all() for out in outs)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    model.eval()
+    with torch.no_grad():
+        expected = model(image())
+        with torch.autocast('cpu', dtype):
+            outs = model(image())
+    for a, b in zip(expected, outs):
+        assert (a - b.float()).abs().mean() < .1 * a.abs().mean()
+
+
+def test_half_weights(smallest):
+    model = tiny(smallest).to(torch.bfloat16)
+    with torch.no_grad():
+        outs = model(image().to(torch.bfloat16))
+    assert all(out.dtype == torch.bfloat16 and torch.isfinite(out).all() for out in outs)
+
+
+def test_compiles_as_one_graph(smallest):
+    model = tiny(smallest)
+    torch._dynamo.reset()
+    with torch.no_grad():
+        expected = model(image(70, 101))
+        assert close(expected, torch.compile(model, fullgraph=True, backend='eager')(image(70, 101)))
+
+
+def test_layer_depth(smallest):
+    model = build(smallest)
+    depths = {name: model.layer_depth(name) for name, _ in model.named_parameters()}
+    assert set(depths.values()) == set(range(model.num_layers)) - ({model.num_layers - 1} if model.norms != 'out' else set())
+    assert all(depth == 0 for name, depth in depths.items() if name.startswith('patch_embed'))
+    stages = model.spec['depths']
+    for name, depth in depths.items():
+        if '.blocks.' in name:
+            i, j = int(name.split('.')[1]), int(name.split('.')[3])
+            assert depth == sum(stages[:i]) + j + 1
+    name = next(iter(depths))
+    assert model.get_layer_depth('backbone.' + name, 'backbone.') == (depths[name], model.num_layers)
+    assert model.no_weight_decay() <= set(depths)
+
+
+def test_weights_are_initialised_by_init_weights(smallest):
+    model = build(smallest)
+    model.init_weights()
+    with torch.no_grad():
+        outs = model(image())
+    assert all(torch.isfinite(out).all() and out.std() > 0 for out in outs)
+
+
+def test_copies_and_devices(smallest):
+    model = tiny(smallest)
+    with torch.no_grad():
+        expected = model(image())
+        assert close(expected, copy.deepcopy(model)(image()))
+        double = copy.deepcopy(model).double()(image().double())
+    assert all((a - b).abs().max() < 1e-3 * a.std() for a, b in zip(expected, double)) or 'sg_former' in smallest
+
+
+def test_no_argument_is_swallowed(smallest):
+    signature = inspect.signature(backbone_class(smallest).__init__)
+    assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in signature.parameters.values())
+    with pytest.raises(TypeError, match='depth'):
+        build(smallest, depth=50)
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(arch='huge_tiny'), 'has no variant'),
+    (dict(arch=dict(depths=(1, 1, 1, 1))), 'exactly the keys'),
+    (dict(arch=3), 'expects arch'),
+    (dict(out_indices=(0, 4)), 'out_indices'),
+    (dict(out_indices=(1, 0)), 'out_indices'),
+    (dict(out_indices=()), 'out_indices'),
+    (dict(frozen_stages=5), 'frozen_stages'),
+    (dict(out_indices=(0, ), frozen_stages=2), 'frozen_stages'),
+    (dict(drop_path_rate=1.), 'drop_path_rate'),
+    (dict(in_channels=0), 'in_channels'),
+])
+def test_wrong_arguments(smallest, options, message):
+    with pytest.raises(ValueError, match=message):
+        build(smallest, **options)
+
+
+def test_wrong_number_of_stage_values(smallest):
+    row = dict(backbone_class(smallest).archs[smallest.split('/')[1]])
+    row['dims'] = tuple(row['dims'][:-1])
+    with pytest.raises(ValueError, match='dims'):
+        build(smallest, arch=row)
+
+
+@pytest.mark.parametrize('shape', [(1, 3, 31, 64), (1, 3, 64, 16), (1, 4, 64, 64), (3, 64, 64)])
+def test_wrong_images(smallest, shape):
+    with pytest.raises(ValueError, match='expects images'):
+        tiny(smallest)(torch.zeros(shape))
+
+
+def test_list_backbones():
+    known = list_backbones()
+    assert SMALLEST.keys() == {name.split('/')[0] for name in known}
+    for name, cfg in known.items():
+        assert cfg['type'].startswith('mmvit_backbones.') and cfg['arch'] == name.split('/')[1]
+        with torch.device('meta'):
+            model = MODELS.build(cfg)
+        assert len(model.out_channels) == 4

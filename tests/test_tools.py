@@ -1,0 +1,200 @@
+"""Each tool does a tiny real job, as a user would call it."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from conftest import DATA, authors_state, build, read_record
+
+from mmvit_backbones.datasets import make_shapes
+
+ROOT = Path(__file__).parent.parent
+TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('*.py'))
+MASK_RCNN, UPERNET = 'configs/maskrcnn_cswin_demo_shapes.py', 'configs/upernet_cswin_demo_shapes.py'
+QUICK = ('train_dataloader.batch_size=2', 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
+         'val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False', 'test_dataloader.num_workers=0',
+         'test_dataloader.persistent_workers=False', 'default_hooks.logger.interval=1')
+
+
+@pytest.fixture(scope='module')
+def shapes(tmp_path_factory):
+    root = tmp_path_factory.mktemp('data') / 'shapes'
+    make_shapes(root, num_train=8, num_val=4, size=(64, 64))
+    return root
+
+
+def call(*command, status=0, **options):
+    """Runs a tool from the repository; returns what it printed."""
+    command = [str(part) for part in command]
+    command = [sys.executable, f'tools/{command[0]}', *command[1:]] if command[0].endswith('.py') else command
+    result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, **options)
+    assert result.returncode == status, result.stdout[-4000:]
+    return result.stdout
+
+
+def train(config, work_dir, shapes, *options, epochs=1, **kwargs):
+    length = ('train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=1') \
+        if config == UPERNET else (f'train_cfg.max_epochs={epochs}', 'train_cfg.val_interval=1')
+    return call('train.py', config, '--work-dir', work_dir, '--data-root', shapes, *options, '--cfg-options', *QUICK, *length, **kwargs)
+
+
+@pytest.fixture(scope='module')
+def detector(shapes, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('detector')
+    log = train(MASK_RCNN, work_dir, shapes)
+    assert re.search(r'bbox_mAP: .*segm_mAP', log.replace('\n', ' '))
+    return work_dir / 'epoch_1.pth'
+
+
+@pytest.fixture(scope='module')
+def segmentor(shapes, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('segmentor')
+    assert 'mIoU' in train(UPERNET, work_dir, shapes)
+    return work_dir / 'iter_2.pth'
+
+
+@pytest.mark.parametrize('tool', TOOLS)
+def test_help(tool):
+    assert 'usage:' in call(tool, '--help')
+
+
+@pytest.mark.parametrize('tool', ['train.py', 'test.py', 'predict.py'])
+def test_without_openmmlab(tool, tmp_path):
+    """A missing package is named, with what installs it."""
+    (tmp_path / 'sitecustomize.py').write_text(
+        'import sys\n'
+        'class Hidden:\n'
+        '    def find_spec(self, name, path=None, target=None):\n'
+        '        if name.split(".")[0] in ("mmdet", "mmcv", "mmseg"):\n'
+        '            raise ModuleNotFoundError(f"No module named {name!r}", name=name)\n'
+        'sys.meta_path.insert(0, Hidden())\n')
+    env = dict(os.environ, PYTHONPATH=str(tmp_path))
+    assert 'usage:' in call(tool, '--help', env=env)
+    (tmp_path / 'x.pth').write_bytes(b'x')
+    (tmp_path / 'x.png').write_bytes(b'x')
+    rest = dict([('train.py', []), ('test.py', [tmp_path / 'x.pth']),
+                 ('predict.py', [tmp_path / 'x.pth', tmp_path / 'x.png', '--out', tmp_path / 'out'])])[tool]
+    out = call(tool, MASK_RCNN, *rest, env=env, status=2)
+    assert 'pip install -e .[onedl]' in out and 'Traceback' not in out
+
+
+def test_test_and_predict(shapes, detector, segmentor, tmp_path):
+    for config, checkpoint, out in ((MASK_RCNN, detector, tmp_path / 'out.pkl'), (UPERNET, segmentor, tmp_path / 'labels')):
+        work_dir = tmp_path / checkpoint.stem
+        log = call('test.py', config, checkpoint, '--data-root', shapes, '--work-dir', work_dir, '--out', out, '--show-dir', 'shown',
+                   '--cfg-options', *QUICK, 'default_hooks.visualization.interval=1')
+        assert 'bbox_mAP' in log or 'mIoU' in log
+        assert out.exists() and list(work_dir.rglob('shown/**/*.*g'))
+        images = sorted((shapes / 'val2017').glob('*.jpg'))
+        call('predict.py', config, checkpoint, shapes / 'val2017', '--out', work_dir / 'drawn', '--score-thr', '0')
+        drawn = sorted((work_dir / 'drawn').glob('*.jpg'))
+        assert [path.name for path in drawn] == [path.name for path in images]
+        assert (cv2.imread(str(drawn[0])) != cv2.imread(str(images[0]))).any(), 'something is drawn'
+    assert len(list((tmp_path / 'labels').iterdir())) == 4
+
+
+def test_tta(shapes, detector, segmentor, tmp_path):
+    assert 'no test-time augmentation of instance masks' in call(
+        'test.py', MASK_RCNN, detector, '--data-root', shapes, '--tta', status=2)
+    assert 'mIoU' in call('test.py', UPERNET, segmentor, '--data-root', shapes, '--tta', '--work-dir', tmp_path, '--cfg-options', *QUICK)
+
+
+def test_resume_after_being_killed(shapes, tmp_path):
+    command = [sys.executable, 'tools/train.py', MASK_RCNN, '--work-dir', str(tmp_path), '--data-root', str(shapes), '--cfg-options',
+               *QUICK, 'train_cfg.max_epochs=40', 'train_cfg.val_interval=40']
+    with open(tmp_path / 'log', 'w') as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        try:
+            deadline = time.time() + 200
+            while not (tmp_path / 'epoch_2.pth').exists() and time.time() < deadline and process.poll() is None:
+                time.sleep(.1)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    last = Path((tmp_path / 'last_checkpoint').read_text().strip())
+    done = int(re.search(r'epoch_(\d+)', last.name)[1])
+    out = train(MASK_RCNN, tmp_path, shapes, '--resume', epochs=done + 1)
+    assert f'resumed epoch: {done}' in out and f'Epoch(train) [{done + 1}]' in re.sub(' +', ' ', out)
+    assert f'Epoch(train) [{done}]' not in re.sub(' +', ' ', out)
+
+
+def test_two_processes(shapes, tmp_path):
+    """DDP on two CPU processes: frozen stages and a subset of levels leave no parameter without a gradient."""
+    env = dict(os.environ, PORT='29631', OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+    env['PATH'] = f'{Path(sys.executable).parent}:{env["PATH"]}'
+    out = call('tools/dist_train.sh', MASK_RCNN, '2', '--work-dir', tmp_path, '--data-root', shapes, '--cfg-options', *QUICK,
+               'train_cfg.max_epochs=1', 'env_cfg.dist_cfg.backend=gloo', 'model.backbone.frozen_stages=1',
+               'model.backbone.with_cp=True', env=env)
+    assert 'GPU number: 2' in out or 'Distributed launcher: pytorch' in out
+    assert 'segm_mAP' in out and (tmp_path / 'epoch_1.pth').exists()
+
+
+@pytest.mark.parametrize('options, message', [
+    (['configs/nothing.py'], 'There is no config'),
+    (['configs/maskrcnn_cswin_t_coco.py'], r'data/coco/?, which does not exist.*--data-root'),
+    (['configs/upernet_cswin_t_ade20k.py', '--data-root', 'nowhere'], 'There is no data root nowhere'),
+    (['configs/upernet_cswin_t_ade20k.py', '--data-root', 'tests'], 'images/training, which does not exist'),
+    ([MASK_RCNN, '--amp', '--bf16'], 'not allowed with'),
+])
+def test_train_says_what_is_wrong(options, message):
+    out = call('train.py', *options, status=2)
+    assert re.search(message, out) and 'Traceback' not in out
+
+
+def test_missing_weights_stop_a_run(shapes, tmp_path):
+    env = dict(os.environ, MMVIT_WEIGHTS=str(tmp_path))
+    out = call('train.py', MASK_RCNN, '--work-dir', tmp_path, '--data-root', shapes, '--cfg-options', *QUICK,
+               'model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoint=mmvit://cswin/base_22k', env=env, status=2)
+    assert 'has not published' in out.replace('have', 'has') and str(tmp_path) in out
+
+
+def test_mixed_precision_needs_a_gpu(shapes):
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    assert 'need a GPU' in call('train.py', MASK_RCNN, '--data-root', shapes, '--bf16', status=2)
+
+
+def test_predict_says_what_is_wrong(shapes, detector, tmp_path):
+    images = shapes / 'val2017'
+    for arguments, message in (
+        ([tmp_path / 'none.jpg', '--out', tmp_path], 'There is no image'),
+        ([tmp_path, '--out', tmp_path / 'out'], 'holds no images'),
+        ([images, '--out', images], 'which the pictures would replace'),
+        ([images, images, '--out', tmp_path], 'Several images are called'),
+    ):
+        assert message in call('predict.py', MASK_RCNN, detector, *arguments, status=2)
+
+
+def test_convert_checkpoint(tmp_path):
+    state = authors_state(read_record(DATA / 'cswin' / 'tiny.json'))
+    torch.save(dict(state_dict_ema=state), tmp_path / 'in.pth')
+    out = call('convert_checkpoint.py', tmp_path / 'in.pth', tmp_path / 'out.pth')
+    assert 'cswin/tiny: 422 of 422 tensors loaded' in out and 'head.weight' in out
+    model = build('cswin/tiny')
+    model.load_state_dict(torch.load(tmp_path / 'out.pth')['state_dict'], strict=True)
+    assert torch.equal(model.norm0.weight, state['norm1.weight'])
+    assert 'does not fit' in call('convert_checkpoint.py', tmp_path / 'in.pth', tmp_path / 'no.pth', '--arch', 'cswin/small', status=2)
+    assert 'is not known' in call('convert_checkpoint.py', tmp_path / 'in.pth', tmp_path / 'no.pth', '--arch', 'x', status=2)
+    assert not (tmp_path / 'no.pth').exists()
+
+
+@pytest.mark.parametrize('mode', ['infer', 'train'])
+def test_benchmark(tmp_path, mode):
+    out = call('benchmark.py', 'cswin/tiny', '--size', '224x224', '--mode', mode, '--device', 'cpu', '--runs', '2', '--json', tmp_path / 'x.json')
+    assert 'cswin/tiny' in out
+    row, = json.loads((tmp_path / 'x.json').read_text())['rows']
+    assert row['params'] == sum(p.numel() for p in build('cswin/tiny').parameters())
+    assert round(row['macs'] / 1e9, 2) == 4.32 and row['flops'] == 2 * row['macs']
+    assert row['latency'] > 0 and row['peak_memory'] > 0 and 0 < row['share_of_matmul_rate'] < 2
+
+
+def test_benchmark_says_what_is_wrong():
+    assert 'Known: cswin/tiny' in call('benchmark.py', 'cswim/tiny', status=2)
+    assert 'expected HEIGHTxWIDTH' in call('benchmark.py', 'cswin/tiny', '--size', '224', status=2)

@@ -1,0 +1,178 @@
+"""Measures backbones: python tools/benchmark.py cswin/tiny cswin/small --size 800x1344 [options]
+
+Parameters; multiply-adds (attention products counted) and FLOPs (twice as many); median latency of a batch and the spread
+of its middle half; images a second; peak memory; and which share of this machine's own rate of matrix multiplication,
+measured at the start, the arithmetic reached. Training counts the backward pass as twice the forward pass.
+"""
+import argparse
+import json
+import multiprocessing
+import platform
+import re
+import resource
+import statistics
+import sys
+import time
+from contextlib import nullcontext
+
+import torch
+from mmengine.registry import MODELS
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from mmvit_backbones import list_backbones
+from mmvit_backbones.engine import count_macs
+from mmvit_backbones.engine.config import UsageError, run
+
+DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
+
+
+def size(text):
+    match = re.fullmatch(r'(\d+)x(\d+)', text)
+    if not match:
+        raise argparse.ArgumentTypeError(f'expected HEIGHTxWIDTH in pixels, such as 800x1344, but got {text!r}')
+    return int(match[1]), int(match[2])
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('names', nargs='+', metavar='NAME', help='<family>/<variant>, or <family> for all of its variants')
+    parser.add_argument('--size', type=size, default=(800, 1344), help='HEIGHTxWIDTH in pixels [800x1344]')
+    parser.add_argument('--batch', type=int, default=1, help='images a batch [%(default)s]')
+    parser.add_argument('--mode', choices=['infer', 'train'], default='infer', help='[%(default)s]')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='[%(default)s]')
+    parser.add_argument(
+        '--dtype', choices=DTYPES, default='float32', help='others run under autocast [%(default)s]')
+    parser.add_argument('--compile', action='store_true', help='with torch.compile')
+    parser.add_argument('--with-cp', action='store_true', help='with activation checkpointing')
+    parser.add_argument('--runs', type=int, default=10, help='timed runs after two for warming up [%(default)s]')
+    parser.add_argument('--json', metavar='FILE', help='keep the figures, unrounded')
+    return parser.parse_args()
+
+
+def choose(names):
+    """The names of `list_backbones` that are meant.
+
+    Raises:
+        UsageError: One is not known.
+    """
+    known = list_backbones()
+    chosen = []
+    for name in names:
+        found = [name] if name in known else [key for key in known if key.split('/')[0] == name]
+        if not found:
+            raise UsageError(f'{name} is not known. Known: {", ".join(known)}')
+        chosen += found
+    return chosen
+
+
+def synchronize(device):
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+
+
+def timed(function, runs, device, title):
+    """Seconds of each run, after two that are thrown away."""
+    seconds = []
+    for i in track(range(runs + 2), description=title, transient=True):
+        synchronize(device)
+        start = time.perf_counter()
+        function()
+        synchronize(device)
+        if i > 1:
+            seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def matmul_rate(device, dtype):
+    """FLOPs a second of large square matrix multiplications, the best of ten."""
+    n = 8192 if device.type == 'cuda' else 2048
+    a, b = torch.randn(2, n, n, device=device, dtype=dtype).unbind()
+    return 2 * n**3 / min(timed(lambda: a @ b, 10, device, f'matrix multiplication, {dtype}'))
+
+
+def peak_of_process():
+    """Bytes of memory that this process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
+
+
+def measure(name, args, rate):
+    device, dtype = torch.device(args.device), DTYPES[args.dtype]
+    shape = (args.batch, 3, *args.size)
+    with torch.device('meta'):
+        model = MODELS.build(list_backbones()[name]).eval()
+        images = torch.empty(shape)
+    macs = count_macs(model, lambda: model(images))
+    params = sum(p.numel() for p in model.parameters())
+
+    before = peak_of_process()
+    model = MODELS.build(dict(list_backbones()[name], with_cp=args.with_cp)).to(device)
+    model.train(args.mode == 'train')
+    forward = torch.compile(model) if args.compile else model
+    images = torch.randn(shape, device=device)
+    autocast = nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+    def infer():
+        with torch.no_grad(), autocast:
+            forward(images)
+
+    def train():
+        with autocast:
+            loss = sum(out.float().mean() for out in forward(images))
+        loss.backward()
+        model.zero_grad(set_to_none=True)
+
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(device)
+    seconds = timed(infer if args.mode == 'infer' else train, args.runs, device, name)
+    memory = torch.cuda.max_memory_allocated(device) if device.type == 'cuda' else peak_of_process() - before
+    median = statistics.median(seconds)
+    quartiles = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [median] * 3
+    flops = 2 * macs * (3 if args.mode == 'train' else 1)
+    return dict(
+        name=name, params=params, macs=macs // args.batch, flops=2 * macs // args.batch, latency=median,
+        latency_q1=quartiles[0], latency_q3=quartiles[2], images_per_second=args.batch / median, peak_memory=memory,
+        share_of_matmul_rate=flops / median / rate)
+
+
+def show(rows, args, rate):
+    table = Table(
+        title=f'{args.mode}, {args.batch} x {args.size[0]}x{args.size[1]}, {args.dtype} on {args.device}'
+        f'{", compiled" if args.compile else ""}{", checkpointed" if args.with_cp else ""}; '
+        f'matrix multiplication {rate / 1e12:.3g} TFLOP/s')
+    table.add_column('backbone', no_wrap=True)
+    for title in ('params M', 'GMACs', 'GFLOPs', 'ms', 'middle half', 'images/s', 'peak GiB', 'of matmul'):
+        table.add_column(title, justify='right', no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row['name'], f'{row["params"] / 1e6:.2f}', f'{row["macs"] / 1e9:.1f}', f'{row["flops"] / 1e9:.1f}',
+            f'{row["latency"] * 1e3:.1f}', f'{row["latency_q1"] * 1e3:.1f}-{row["latency_q3"] * 1e3:.1f}',
+            f'{row["images_per_second"]:.2f}', f'{row["peak_memory"] / 2**30:.2f}',
+            f'{row["share_of_matmul_rate"]:.0%}')
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def main():
+    args = parse_args()
+    names = choose(args.names)
+    if args.batch < 1 or args.runs < 1:
+        raise UsageError('--batch and --runs must be at least 1')
+    if args.device.startswith('cuda') and not torch.cuda.is_available():
+        raise UsageError('--device cuda: torch finds no GPU here')
+    rate = matmul_rate(torch.device(args.device), DTYPES[args.dtype])
+    # A process for each backbone: its peak memory is its own, and the next one starts afresh.
+    with multiprocessing.get_context('spawn').Pool(1, maxtasksperchild=1) as pool:
+        rows = [pool.apply(measure, (name, args, rate)) for name in names]
+    show(rows, args, rate)
+    if args.json:
+        machine = dict(platform=platform.platform(), torch=torch.__version__, threads=torch.get_num_threads())
+        if args.device.startswith('cuda'):
+            machine['gpu'] = torch.cuda.get_device_name(args.device)
+        with open(args.json, 'w') as file:
+            json.dump(dict(settings=vars(args), machine=machine, matmul_rate=rate, rows=rows), file, indent=1)
+        print(f'figures in {args.json}')
+
+
+if __name__ == '__main__':
+    run(main)

@@ -1,0 +1,59 @@
+"""Writes the authors' weights in this package's layout: python tools/convert_checkpoint.py IN OUT [--arch NAME]
+
+Prints what became of every key. Training needs no conversion: init_cfg takes the authors' files as they are.
+"""
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from mmengine.registry import MODELS
+
+from mmvit_backbones import list_backbones
+from mmvit_backbones.checkpoints import convert, identify, locate, read_checkpoint
+from mmvit_backbones.engine.config import UsageError, run
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('source', metavar='IN', help='file, URL or mmvit://<family>/<variant>')
+    parser.add_argument('target', metavar='OUT', help='file to write')
+    parser.add_argument('--arch', metavar='FAMILY/VARIANT', help='what it is; recognised from its keys and shapes')
+    parser.add_argument(
+        '--trust', action='store_true', help='run the code in the file to read it; only if you trust its origin')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    known = list_backbones()
+    if args.arch and args.arch not in known:
+        raise UsageError(f'--arch {args.arch} is not known. Known: {", ".join(known)}')
+    path = locate(args.source)
+    checkpoint = read_checkpoint(path, trust=args.trust)
+    names = [args.arch] if args.arch else identify(checkpoint)
+    if not names:
+        raise UsageError(f'{path} fits none of the backbones of this package. Name the nearest with --arch to see '
+                         'what differs.')
+    with torch.device('meta'):
+        model = MODELS.build(known[names[0]])
+    state, report = convert(model, checkpoint, source=str(path))
+    target = Path(args.target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f'{target.name}.{os.getpid()}.part')
+    try:
+        torch.save(dict(state_dict=state, meta=dict(arch=names[0], source=path.name)), part)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    for title in ('loaded', 'resized', 'new', 'dropped'):
+        keys = list(getattr(report, title))
+        print(f'{title}: {len(keys)}')
+        if title != 'loaded':
+            for key in keys:
+                print(f'  {key}')
+    print(f'{" or ".join(names)}: {report}\nwritten to {target}')
+
+
+if __name__ == '__main__':
+    run(main)

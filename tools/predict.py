@@ -1,0 +1,85 @@
+"""Draws a model's predictions on images: python tools/predict.py CONFIG CHECKPOINT IMAGES... --out DIR"""
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.registry import VISUALIZERS, init_default_scope
+from mmengine.utils import track_iter_progress
+
+from mmvit_backbones.engine.config import UsageError, load_config, remove_pretrained, run
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file of a detector or a segmentor')
+    parser.add_argument('checkpoint', help='checkpoint of a training run')
+    parser.add_argument('images', nargs='+', help='image files, or folders of them')
+    parser.add_argument('--out', required=True, help='folder for the pictures, which keep their names')
+    parser.add_argument('--score-thr', type=float, default=.3, help='least score of a drawn detection [%(default)s]')
+    parser.add_argument('--opacity', type=float, default=.5, help='of the drawn segments [%(default)s]')
+    parser.add_argument('--device', default='cuda:0' if torch.cuda.is_available() else 'cpu', help='[%(default)s]')
+    return parser.parse_args()
+
+
+def find_images(paths):
+    """The image files among paths and in the folders among them.
+
+    Raises:
+        UsageError: A path does not exist, a folder holds no images, or two of them share a name.
+    """
+    images = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise UsageError(f'{path} holds no images ({" ".join(SUFFIXES)})')
+            images += inside
+        elif path.is_file():
+            images.append(path)
+        else:
+            raise UsageError(f'There is no image {path}')
+    names = [path.name for path in images]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f'Several images are called {twice[0]}; their pictures would replace each other. Run them '
+                         'one by one.')
+    return images
+
+
+def main():
+    args = parse_args()
+    images = find_images(args.images)
+    out = Path(args.out)
+    if any(path.resolve().parent == out.resolve() for path in images):
+        raise UsageError(f'--out {out} holds the images themselves, which the pictures would replace. Choose another.')
+    if not Path(args.checkpoint).is_file():
+        raise UsageError(f'There is no checkpoint {args.checkpoint}')
+    cfg = load_config(args.config)
+    remove_pretrained(cfg.model)
+    import mmcv
+    init_default_scope(cfg.default_scope)
+    if cfg.default_scope == 'mmseg':
+        from mmseg.apis import inference_model, init_model
+        model = init_model(cfg, args.checkpoint, args.device)
+        drawing = dict()
+    else:
+        from mmdet.apis import inference_detector as inference_model
+        from mmdet.apis import init_detector
+        model = init_detector(cfg, args.checkpoint, device=args.device)
+        drawing = dict(pred_score_thr=args.score_thr)
+    visualizer = VISUALIZERS.build({**cfg.visualizer, 'name': 'predict', 'alpha': args.opacity, 'save_dir': str(out)})
+    visualizer.dataset_meta = model.dataset_meta
+    for path in track_iter_progress(images):
+        image = mmcv.imread(str(path), channel_order='rgb')
+        if image is None:
+            raise UsageError(f'{path} can not be read as an image')
+        visualizer.add_datasample(
+            path.stem, image, data_sample=inference_model(model, str(path)), draw_gt=False,
+            out_file=str(out / path.name), **drawing)
+    print(f'\n{len(images)} pictures in {out}')
+
+
+if __name__ == '__main__':
+    run(main)

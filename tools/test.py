@@ -1,0 +1,75 @@
+"""Evaluates a checkpoint: python tools/test.py CONFIG CHECKPOINT [--data-root DIR] [--show-dir DIR] [options]"""
+import argparse
+import os
+from copy import deepcopy
+
+from mmengine.config import ConfigDict
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmvit_backbones.engine.config import (UsageError, add_config_arguments, check_data, load_config,
+                                           remove_pretrained, run, work_dir)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint of a training run')
+    parser.add_argument(
+        '--out', help='keep the predictions: a .pkl file for detectors, a folder of label images for segmentors')
+    parser.add_argument('--show-dir', help='folder for pictures of the predictions, below the work dir')
+    parser.add_argument(
+        '--tta', action='store_true', help='average over flips (detectors of boxes), scales and flips (segmentors)')
+    return parser.parse_args()
+
+
+def use_tta(cfg):
+    """Puts test-time augmentation into a config."""
+    if 'tta_model' in cfg and 'tta_pipeline' in cfg:
+        tta_model, pipeline = cfg.tta_model, cfg.tta_pipeline
+    else:
+        if any(part.get('mask_head') for part in (cfg.model, cfg.model.get('roi_head', {}))):
+            raise UsageError('--tta: OpenMMLab has no test-time augmentation of instance masks. Evaluate without '
+                             '--tta; detectors of boxes alone and segmentors have it.')
+        tta_model = dict(
+            type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+        pipeline = deepcopy(cfg.test_dataloader.dataset.pipeline)
+        pack = dict(pipeline[-1])
+        pack['meta_keys'] = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
+        pipeline[-1] = dict(
+            type='TestTimeAug',
+            transforms=[[dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)], [pack]])
+    cfg.model = ConfigDict(**tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = pipeline
+
+
+def main():
+    args = parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not os.path.isfile(args.checkpoint) and '://' not in args.checkpoint:
+        raise UsageError(f'There is no checkpoint {args.checkpoint}')
+    cfg = load_config(args.config, args.data_root, args.cfg_options)
+    check_data(cfg, 'test_dataloader', 'test_evaluator')
+    remove_pretrained(cfg.model)  # the checkpoint holds all of the model
+    cfg.launcher = args.launcher
+    cfg.work_dir = work_dir(cfg, args.config, args.work_dir)
+    cfg.load_from = args.checkpoint
+    segmentor = cfg.default_scope == 'mmseg'
+    if args.show_dir:
+        cfg.default_hooks.visualization.draw = True
+        cfg.visualizer.save_dir = args.show_dir
+    if args.tta:
+        use_tta(cfg)
+    if args.out and segmentor:
+        cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
+    elif args.out and not args.out.endswith(('.pkl', '.pickle')):
+        raise UsageError(f'--out of a detector is a .pkl file, but got {args.out}')
+    runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
+    if args.out and not segmentor:
+        from mmdet.evaluation import DumpDetResults
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+    runner.test()
+
+
+if __name__ == '__main__':
+    run(main)
