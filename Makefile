@@ -3,9 +3,10 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 DATA ?= data/shapes
+DEMO := maskrcnn_cswin_demo_shapes upernet_cswin_demo_shapes
 export PYTHONUNBUFFERED := 1
 
-.PHONY: setup demo test
+.PHONY: setup test demo
 
 setup:
 	@bash tools/setup_env.sh $(PYTHON)
@@ -15,5 +16,16 @@ test: setup
 
 demo: setup
 	$(PY) tools/make_shapes.py $(DATA)
-	$(PY) tools/train.py configs/maskrcnn_cswin_demo_shapes.py --data-root $(DATA)
-	$(PY) tools/train.py configs/upernet_cswin_demo_shapes.py --data-root $(DATA)
+	@set -e; for name in $(DEMO); do \
+	    echo "== training configs/$$name.py"; \
+	    $(PY) tools/train.py configs/$$name.py --data-root $(DATA) --work-dir work_dirs/$$name; \
+	    $(PY) tools/predict.py configs/$$name.py "$$(cat work_dirs/$$name/last_checkpoint)" $(DATA)/val2017/00000?.jpg \
+	        --out work_dirs/$$name/pictures; \
+	done
+	@for name in $(DEMO); do \
+	    log=$$(ls -t work_dirs/$$name/*/*.log | head -n 1); \
+	    printf '\n== %s\n' $$name; \
+	    grep -oE '(coco/(bbox|segm)_mAP|mIoU): [0-9.]+' "$$log" | tail -n 2; \
+	    printf 'log         %s\ncheckpoint  %s\npictures    %s\n' "$$log" "$$(cat work_dirs/$$name/last_checkpoint)" \
+	        work_dirs/$$name/pictures; \
+	done

@@ -16,13 +16,19 @@ for _name in list_backbones():
 """{family: name of its first, smallest variant}"""
 
 
+def config(name):
+    """The dict of `list_backbones` for a variant, or for the record of one that was trained on ImageNet-22k."""
+    known = list_backbones()
+    return known[name if name in known else name.removesuffix('_22k')]
+
+
 def build(name, **options):
     """A backbone of `list_backbones`, in eval mode."""
-    return MODELS.build({**list_backbones()[name], **options}).eval()
+    return MODELS.build({**config(name), **options}).eval()
 
 
 def backbone_class(name):
-    return MODELS.get(list_backbones()[name]['type'])
+    return MODELS.get(config(name)['type'])
 
 
 def records(family=None):

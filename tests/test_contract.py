@@ -32,6 +32,7 @@ def test_four_levels_for_any_size(smallest, size):
         for side, length in zip(out.shape[2:], size):
             assert math.floor(length / stride) <= side <= math.ceil(length / stride) or side == 1
         assert torch.isfinite(out).all()
+        assert out.is_contiguous(), 'RoIAlign of mmcv silently reads any other layout wrongly'
 
 
 def test_an_image_does_not_depend_on_its_batch(smallest):

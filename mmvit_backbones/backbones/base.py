@@ -112,11 +112,11 @@ class Backbone(BaseModule):
         self.with_cp = with_cp
 
         self.patch_embed = self.build_patch_embed()
-        rates = drop_path_rates(drop_path_rate, self.spec['depths'])
+        rates = self.drop_path_rates(drop_path_rate)
         self.stages = nn.ModuleList(self.build_stage(i, rates[i]) for i in range(out_indices[-1] + 1))
         for i in range(out_indices[-1] + 1):
             if self.norms == 'trunk' or self.norms == 'out' and out_norm and i in out_indices:
-                self.add_module(f'norm{i}', self.build_norm(self.spec['dims'][i]))
+                self.add_module(f'norm{i}', self.build_norm(i))
         for module in self._frozen():
             module.requires_grad_(False)
         self.train()
@@ -136,9 +136,17 @@ class Backbone(BaseModule):
         """
         raise NotImplementedError
 
-    def build_norm(self, dim: int) -> nn.Module:
-        """``norm{i}``, on maps (B, H, W, dim)."""
-        return nn.LayerNorm(dim)
+    def build_norm(self, i: int) -> Optional[nn.Module]:
+        """``norm{i}``, on maps (B, H, W, dims[i]); None for a level that has none."""
+        return nn.LayerNorm(self.spec['dims'][i])
+
+    def drop_path_rates(self, rate: float) -> List[List[float]]:
+        """The rate of stochastic depth of each block, by stage, for ``drop_path_rate``."""
+        return drop_path_rates(rate, self.spec['depths'])
+
+    def level(self, x: Tensor) -> Tensor:
+        """The map (B, H, W, C) in what a stage hands to the next one."""
+        return x
 
     def init_module(self, module: nn.Module) -> None:
         """The authors' random initialisation of one module, where it is not PyTorch's default."""
@@ -152,7 +160,8 @@ class Backbone(BaseModule):
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """(B, in_channels, H, W) with H, W >= 32 -> the levels of ``out_indices``, each (B, C, H / s, W / s).
 
-        The sizes of the levels are rounded as in the authors' code. Results are channels-last in memory.
+        The sizes of the levels are rounded as in the authors' code. Results are contiguous: inside, maps are
+        channels-last, but operators of mmcv such as RoIAlign read memory as NCHW whatever the strides say.
         """
         if x.dim() != 4 or x.shape[1] != self.in_channels or min(x.shape[2:]) < MIN_SIZE:
             raise ValueError(
@@ -161,14 +170,15 @@ class Backbone(BaseModule):
         x = self.patch_embed(x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1))
         outs = []
         for i, stage in enumerate(self.stages):
-            x = out = stage(x)
+            x = stage(x)
+            out = self.level(x)
             norm = getattr(self, f'norm{i}', None)
             if norm is not None:
                 out = norm(x)
             if self.norms == 'trunk':
                 x = out
             if i in self.out_indices:
-                outs.append(out.permute(0, 3, 1, 2))
+                outs.append(out.permute(0, 3, 1, 2).contiguous())
         return tuple(outs)
 
     def train(self, mode: bool = True) -> 'Backbone':

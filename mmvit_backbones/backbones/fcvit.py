@@ -154,8 +154,8 @@ class FCViT(Backbone):
         blocks = [FCViTBlock(dims[i], self.spec['mlp_ratios'][i], rate) for rate in drop_path]
         return Stage(blocks, downsample, self.with_cp)
 
-    def build_norm(self, dim: int) -> nn.Module:
-        return GroupNorm1(dim)
+    def build_norm(self, i: int) -> nn.Module:
+        return GroupNorm1(self.spec['dims'][i])
 
     def init_module(self, module: nn.Module) -> None:
         super().init_module(module)

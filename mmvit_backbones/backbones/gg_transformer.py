@@ -16,37 +16,12 @@ from typing import List, Optional, Sequence, Tuple, Union
 
 from torch import Tensor, nn
 
-from ..layers import (ConvEmbed, Groups, Mlp, PreNormBlock, RelativePositionBias, conv_map, crop_bias, group_attention,
-                      group_tokens, pad_to_multiple, reorder)
+from ..layers import (Groups, Mlp, PatchEmbed, PatchMerging, PreNormBlock, RelativePositionBias, conv_map, crop_bias,
+                      group_attention, group_tokens, pad_to_multiple, reorder)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
 WINDOW = (7, 7)
-
-
-class PatchEmbed(ConvEmbed):
-    """The stem, Swin's: 4 x 4 patches of the image, zero-padded at the bottom and the right, and a LayerNorm."""
-
-    def __init__(self, in_dim: int, dim: int) -> None:
-        super().__init__(in_dim, dim, 4, stride=4, padding=0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(pad_to_multiple(x, (4, 4))[0])
-
-
-class PatchMerging(nn.Module):
-    """The step between stages, Swin's: 2 x 2 neighbours side by side (odd sides zero-padded), LayerNorm, Linear."""
-
-    def __init__(self, in_dim: int, dim: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(4 * in_dim)
-        self.reduction = nn.Linear(4 * in_dim, dim, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x, _, _ = pad_to_multiple(x, (2, 2))
-        # (B, H / 2, 2, W / 2, 2, C) -> (B, H / 2, W / 2, 4 * C), the column of a neighbour outermost
-        x = x.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).permute(0, 1, 3, 4, 2, 5).flatten(3)
-        return self.reduction(self.norm(x))
 
 
 class GlanceGazeAttention(nn.Module):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..layers import (ConvEmbed, DropPath, Groups, Mlp, RelativePositionBias, crop_bias, group_attention, list_windows,
                       reorder, sort_windows)
 from ..registry import MODELS
-from .base import MIN_SIZE, Backbone, Stage
+from .base import Backbone, Stage
 
 SIDE = 7
 WINDOW = (SIDE, SIDE)
@@ -244,18 +244,9 @@ class MSGTransformer(Backbone):
         ]
         return MessengerStage(blocks, downsample, self.with_cp, self.shuffle_sizes[i])
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """As `Backbone.forward`; the messengers go with the map from stage to stage and stay behind at the outputs."""
-        if x.dim() != 4 or x.shape[1] != self.in_channels or min(x.shape[2:]) < MIN_SIZE:
-            raise ValueError(f'MSGTransformer expects images (B, {self.in_channels}, H, W) with H, W >= {MIN_SIZE}, but '
-                             f'got {tuple(x.shape)}. For other channels set in_channels; pad or enlarge small images.')
-        tokens = self.patch_embed(x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1))
-        outs = []
-        for i, stage in enumerate(self.stages):
-            tokens = stage(tokens)
-            if i in self.out_indices:
-                outs.append(getattr(self, f'norm{i}', nn.Identity())(tokens[0]).permute(0, 3, 1, 2))
-        return tuple(outs)
+    def level(self, x: Tuple[Tensor, Tensor]) -> Tensor:
+        """The map; the messengers, which go with it from stage to stage, stay behind."""
+        return x[0]
 
     rename = (
         (r'^msg_tokens$', 'patch_embed.msg_tokens'),

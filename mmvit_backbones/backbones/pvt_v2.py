@@ -81,8 +81,8 @@ class PyramidVisionTransformerV2(Backbone):
             mlp = ConvMlp(dim, hidden_dim, conv_act=nn.ReLU(inplace=True))
         return PreNormBlock(dim, attn, mlp, drop_path, BLOCK_EPS)
 
-    def build_norm(self, dim: int) -> nn.Module:
-        return nn.LayerNorm(dim, eps=BLOCK_EPS)
+    def build_norm(self, i: int) -> nn.Module:
+        return nn.LayerNorm(self.spec['dims'][i], eps=BLOCK_EPS)
 
     def init_module(self, module: nn.Module) -> None:
         super().init_module(module)

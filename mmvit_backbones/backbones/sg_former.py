@@ -306,8 +306,8 @@ class SGFormer(Backbone):
             ConvNorm(dim, dim, 1))
         return SGFormerStage(blocks, downsample, self.with_cp)
 
-    def build_norm(self, dim: int) -> nn.Module:
-        return nn.LayerNorm(dim, eps=1e-6)
+    def build_norm(self, i: int) -> nn.Module:
+        return nn.LayerNorm(self.spec['dims'][i], eps=1e-6)
 
     def init_module(self, module: nn.Module) -> None:
         super().init_module(module)

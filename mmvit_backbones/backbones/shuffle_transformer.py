@@ -8,7 +8,7 @@ that runs. It needs maps that 7 divides, and no dense code was published. For ot
 the tokens that exist, and the step between stages zero-pads odd sides after its norm.
 """
 from collections import OrderedDict
-from typing import Sequence
+from typing import List, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -152,15 +152,16 @@ class ShuffleTransformer(Backbone):
         return ShuffleEmbed(self.in_channels, self.spec['stem_dim'], self.spec['dims'][0])
 
     def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:
-        dims, depths = self.spec['dims'], self.spec['depths']
-        # drop_path grows by a step a block; i / 3 of its value at the network's last block is this stage's rate.
-        step = drop_path[-1] / max(sum(depths[:i + 1]) - 1, 1)
-        rate = step * (sum(depths) - 1) * i / max(len(depths) - 1, 1)
+        dims = self.spec['dims']
         downsample = PatchMerging(dims[i - 1], dims[i]) if i else None
         blocks = [
-            ShuffleBlock(dims[i], self.spec['num_heads'][i], self.spec['mlp_ratio'], rate) for _ in range(depths[i])
+            ShuffleBlock(dims[i], self.spec['num_heads'][i], self.spec['mlp_ratio'], rate) for rate in drop_path
         ]
         return ShuffleStage(blocks, downsample, self.with_cp)
+
+    def drop_path_rates(self, rate: float) -> List[List[float]]:
+        depths = self.spec['depths']
+        return [[rate * i / max(len(depths) - 1, 1)] * depth for i, depth in enumerate(depths)]
 
     def init_module(self, module: nn.Module) -> None:
         if isinstance(module, nn.Conv2d):

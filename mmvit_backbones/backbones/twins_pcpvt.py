@@ -42,7 +42,7 @@ class ConditionalStage(Stage):
 
 @MODELS.register_module()
 class TwinsPCPVT(Backbone):
-    """Twins-PCPVT; arguments and contract in `Backbone`. The authors' levels are not normalised: there are no norms."""
+    """Twins-PCPVT; arguments and contract in `Backbone`. Its levels are not normalised, as in the authors' code."""
 
     family = 'twins_pcpvt'
     # Table 9 of the paper, which has 3 blocks in the second stage of small and base; code and checkpoints have 4.

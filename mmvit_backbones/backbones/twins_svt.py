@@ -131,8 +131,8 @@ class TwinsSVT(Backbone):
             blocks.append(PreNormBlock(dim, attn, Mlp(dim, int(dim * spec['mlp_ratio'])), rate, BLOCK_EPS))
         return ConditionalStage(dim, blocks, downsample, self.with_cp)
 
-    def build_norm(self, dim: int) -> nn.Module:
-        return nn.LayerNorm(dim, eps=BLOCK_EPS)
+    def build_norm(self, i: int) -> nn.Module:
+        return nn.LayerNorm(self.spec['dims'][i], eps=BLOCK_EPS)
 
     def init_module(self, module: nn.Module) -> None:
         super().init_module(module)

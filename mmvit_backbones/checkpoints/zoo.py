@@ -38,6 +38,15 @@ def _cswin(file: str, data: str) -> Weights:
     return Weights(file, f'{releases}/download/v0.1.0/{file}', f'{releases}/tag/v0.1.0', 'MIT', data)
 
 
+def _pvt(file: str) -> Weights:
+    releases = 'https://github.com/whai362/PVT/releases'
+    return Weights(file, f'{releases}/download/v2/{file}', f'{releases}/tag/v2', 'Apache-2.0', 'ImageNet-1k, 224')
+
+
+def _twins(file: str) -> Weights:
+    return Weights(file, None, 'https://github.com/Meituan-AutoML/Twins', 'Apache-2.0', 'ImageNet-1k, 224')
+
+
 ZOO: Dict[str, Weights] = {
     'cswin/tiny': _cswin('cswin_tiny_224.pth', 'ImageNet-1k, 224'),
     'cswin/small': _cswin('cswin_small_224.pth', 'ImageNet-1k, 224'),
@@ -47,6 +56,23 @@ ZOO: Dict[str, Weights] = {
     'cswin/large': _cswin('cswin_large_224.pth', 'ImageNet-22k, then 1k, 224'),
     'cswin/large_22k': _cswin('cswin_large_22k_224.pth', 'ImageNet-22k, 224'),
     'cswin/large_384': _cswin('cswin_large_384.pth', 'ImageNet-22k, then 1k, 384'),
+    'pvt/tiny': _pvt('pvt_tiny.pth'),
+    'pvt/small': _pvt('pvt_small.pth'),
+    'pvt/medium': _pvt('pvt_medium.pth'),
+    'pvt/large': _pvt('pvt_large.pth'),
+    'pvt_v2/b0': _pvt('pvt_v2_b0.pth'),
+    'pvt_v2/b1': _pvt('pvt_v2_b1.pth'),
+    'pvt_v2/b2': _pvt('pvt_v2_b2.pth'),
+    'pvt_v2/b2_li': _pvt('pvt_v2_b2_li.pth'),
+    'pvt_v2/b3': _pvt('pvt_v2_b3.pth'),
+    'pvt_v2/b4': _pvt('pvt_v2_b4.pth'),
+    'pvt_v2/b5': _pvt('pvt_v2_b5.pth'),
+    'twins_pcpvt/small': _twins('pcpvt_small.pth'),
+    'twins_pcpvt/base': _twins('pcpvt_base.pth'),
+    'twins_pcpvt/large': _twins('pcpvt_large.pth'),
+    'twins_svt/small': _twins('alt_gvt_small.pth'),
+    'twins_svt/base': _twins('alt_gvt_base.pth'),
+    'twins_svt/large': _twins('alt_gvt_large.pth'),
 }
 """{name after ``mmvit://``: file}. A variant's own name gives its ImageNet-1k weights (fine-tuned, where the authors
 pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning."""

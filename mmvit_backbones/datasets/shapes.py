@@ -1,8 +1,10 @@
 """The procedural set "shapes": overlapping textured shapes on cluttered ground, in COCO and in ADE20K layout.
 
-A stand-in for both benchmarks that is drawn in seconds from a seed. Its six classes differ in outline alone: sizes,
-poses, colours and textures are drawn alike for all. Masks hold the visible pixels of a shape, whatever hides the rest.
+A stand-in for both benchmarks that is drawn in seconds from a seed. Its six classes differ in outline and, as things
+do, in the colour that they usually have; sizes, poses and textures are drawn alike for all, and the ground and what
+hides the shapes may have any colour. Masks hold the visible pixels of a shape.
 """
+import colorsys
 import json
 import os
 import shutil
@@ -16,11 +18,11 @@ import numpy as np
 CLASSES = ('disc', 'ring', 'square', 'triangle', 'star', 'cross')
 PALETTE = [(220, 20, 60), (0, 130, 200), (255, 225, 25), (60, 180, 75), (245, 130, 48), (145, 30, 180)]  # RGB
 
-FORMAT_VERSION = 1  # raise it when the drawing or the layout changes
+FORMAT_VERSION = 2  # raise it when the drawing or the layout changes
 MARKER = 'shapes.json'
 ADE_FOLDERS = dict(train='training', val='validation')
 
-MIN_VISIBLE, MIN_PIXELS = 0.4, 16  # what stays in view of each shape, as a share of its area and in pixels
+MIN_VISIBLE, MIN_PIXELS = 0.5, 16  # what stays in view of each shape, as a share of its area and in pixels
 TRIES = 30
 
 # Contours as complex points of about unit radius, the second one a hole; t in [0, 1) varies the form.
@@ -38,7 +40,7 @@ OUTLINES = dict(
 def _pose(rng, contours, height, width):
     """Contours stretched, turned, scaled and moved into the image: complex points ``x + yj`` in pixels."""
     side = min(height, width)
-    radius = np.exp(rng.uniform(np.log(max(5, 0.09 * side)), np.log(0.28 * side)))
+    radius = np.exp(rng.uniform(np.log(max(5, 0.14 * side)), np.log(0.3 * side)))
     centre = complex(rng.uniform(0, width), rng.uniform(0, height))
     stretch, (before, after) = np.exp(rng.uniform(-0.15, 0.15)), np.exp(1j * rng.uniform(0, 2 * np.pi, 2))
     turned = [before * points for points in contours]
@@ -62,6 +64,12 @@ def _coverage(contours, height, width, scale=4):
 def _blobs(rng, height, width, cells):
     """Smooth noise of ``cells`` random values a side: (height, width, 1) float32 in [0, 1]."""
     return cv2.resize(rng.random((cells, cells), np.float32), (width, height))[..., None]
+
+
+def _colour(rng, name):
+    """A colour, BGR, of the hue that shapes of a class mostly have; of any hue for a bar."""
+    hue = rng.normal(CLASSES.index(name) / len(CLASSES), 0.04) if name in CLASSES else rng.random()
+    return 255 * np.array(colorsys.hsv_to_rgb(hue % 1, *rng.uniform((0.6, 0.5), 1)))[::-1]
 
 
 def _texture(rng, height, width, colour, contrast):
@@ -89,7 +97,7 @@ def _texture(rng, height, width, colour, contrast):
 def _background(rng, height, width):
     """Two textures that meet in blobs, and open strokes: (height, width, 3) float32."""
     side = min(height, width)
-    one, two = (_texture(rng, height, width, rng.uniform(20, 235, 3), 60) for _ in range(2))
+    one, two = (_texture(rng, height, width, rng.uniform(80, 175, 3), 25) for _ in range(2))
     sharpness = np.float32(rng.uniform(5, 30))
     mix = 1 / (1 + np.exp(sharpness * (0.5 - _blobs(rng, height, width, rng.integers(3, 7)))))
     image = (one + mix * (two - one)).clip(0, 255).astype(np.uint8)
@@ -105,7 +113,7 @@ def _photograph(rng, image):
     """Uneven light, slight blur and sensor noise: (H, W, 3) float32 to uint8."""
     image = image * (0.75 + 0.5 * _blobs(rng, *image.shape[:2], 2))
     image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.9))
-    image += np.float32(rng.uniform(2, 10)) * rng.standard_normal(image.shape, np.float32)
+    image += np.float32(rng.uniform(2, 6)) * rng.standard_normal(image.shape, np.float32)
     return image.clip(0, 255).round().astype(np.uint8)
 
 
@@ -140,9 +148,9 @@ def draw_image(seed: int, split: str, index: int, size: tuple[int, int]) -> tupl
         else:
             continue
         beneath = cv2.mean(image, inside.astype(np.uint8))[:3]
-        colours = rng.uniform(0, 255, (4, 3))
-        colour = colours[np.linalg.norm(colours - beneath, axis=1).argmax()]  # of four, the one that stands out most
-        image += coverage[..., None] * (_texture(rng, height, width, colour, 45) - image)
+        colours = [_colour(rng, name) for _ in range(4)]
+        colour = colours[np.linalg.norm(np.subtract(colours, beneath), axis=1).argmax()]  # the most distinct of four
+        image += coverage[..., None] * (_texture(rng, height, width, colour, 25) - image)
         top = covered
         layers.append(name)
         required.append(needs)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from .precision import widen
 
 
-class GroupNorm1(nn.Module):
+class GroupNorm1(nn.GroupNorm):
     """GroupNorm with one group: each sample is normalised over its whole map, (B, H, W, C) -> (B, H, W, C).
 
     PyTorch's kernels either copy the map to NCHW and back or add up a sample with a single thread block. What a pixel
@@ -17,10 +17,7 @@ class GroupNorm1(nn.Module):
     """
 
     def __init__(self, dim: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.bias = nn.Parameter(torch.zeros(dim))
+        super().__init__(1, dim, eps)
 
     def forward(self, x: Tensor) -> Tensor:
         centred = widen(x)

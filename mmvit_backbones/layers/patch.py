@@ -1,6 +1,7 @@
 """Stems and the steps down between stages."""
-import torch
 from torch import Tensor, nn
+
+from .windows import pad_to_multiple
 
 
 class ConvEmbed(nn.Module):
@@ -28,3 +29,38 @@ class ConvEmbed(nn.Module):
 def conv_map(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """Applies an NCHW convolution to a map (B, H, W, C) and returns a map, channels-last throughout."""
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class PatchEmbed(ConvEmbed):
+    """4 x 4 patches of the image, zero-padded at the bottom and the right, and a LayerNorm (Swin, section 3.1).
+
+    Args:
+        in_dim: Channels of the image.
+        dim: Channels of the output.
+    """
+
+    def __init__(self, in_dim: int, dim: int) -> None:
+        super().__init__(in_dim, dim, 4, stride=4, padding=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(pad_to_multiple(x, (4, 4))[0])
+
+
+class PatchMerging(nn.Module):
+    """2 x 2 neighbours side by side (odd sides zero-padded), LayerNorm, Linear (Swin, section 3.1).
+
+    Args:
+        in_dim: Channels of the input.
+        dim: Channels of the output.
+    """
+
+    def __init__(self, in_dim: int, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * in_dim)
+        self.reduction = nn.Linear(4 * in_dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, _, _ = pad_to_multiple(x, (2, 2))
+        # (B, H / 2, 2, W / 2, 2, C) -> (B, H / 2, W / 2, 4 * C), the column of a neighbour outermost
+        x = x.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).permute(0, 1, 3, 4, 2, 5).flatten(3)
+        return self.reduction(self.norm(x))

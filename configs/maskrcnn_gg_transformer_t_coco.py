@@ -1,0 +1,16 @@
+"""Mask R-CNN, GG-T, COCO, 1x. Published: box AP 44.1, mask AP 39.9 (arXiv 2106.02277, as transcribed in
+igm503/heedless-backbones@978cd38:family_data/GG.yml).
+
+    tools/dist_train.sh configs/maskrcnn_gg_transformer_t_coco.py 8
+
+Published: method and schedule; no code. Chosen: Swin's recipe, which the paper uses as recollected; it has the
+multi-scale augmentation of the 3x; drop path 0.1, Swin-T's for Mask R-CNN. No weights are published: trains from
+random weights unless init_cfg names a file of yours.
+"""
+_base_ = ['_base_/mask_rcnn.py', '_base_/coco_ms_1x.py']
+model = dict(
+    backbone=dict(
+        type='mmvit_backbones.GGTransformer',
+        arch='gg_tiny',
+        drop_path_rate=0.1),
+    neck=dict(in_channels=[96, 192, 384, 768]))

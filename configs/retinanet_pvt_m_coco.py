@@ -1,0 +1,16 @@
+"""RetinaNet, PVT-Medium, COCO, 1x. Published: box AP 41.9 (arXiv 2102.12122, Table 3;
+whai362/PVT@57e2dfa:detection/README.md).
+
+    tools/dist_train.sh configs/retinanet_pvt_m_coco.py 8
+
+All of the recipe is published (whai362/PVT@57e2dfa:detection). Weight decay spares nothing. Drop path is 0, since the
+authors' code passes none for this size.
+"""
+_base_ = ['_base_/retinanet.py', '_base_/coco_box_pvt_1x.py']
+model = dict(
+    backbone=dict(
+        type='mmvit_backbones.PyramidVisionTransformer',
+        arch='medium',
+        drop_path_rate=0.,
+        init_cfg=dict(type='Pretrained', checkpoint='mmvit://pvt/medium')),
+    neck=dict(in_channels=[64, 128, 320, 512]))

@@ -1,0 +1,15 @@
+"""RetinaNet, PVT-Tiny, COCO, 3x. Published: box AP 39.4 (arXiv 2102.12122, Table 3).
+
+    tools/dist_train.sh configs/retinanet_pvt_t_3x_coco.py 8
+
+Published: epochs and scales; no config. Chosen: the rest of the released 1x config, drop path included; learning rate
+steps after epochs 27 and 33.
+"""
+_base_ = ['_base_/retinanet.py', '_base_/coco_box_pvt_3x.py']
+model = dict(
+    backbone=dict(
+        type='mmvit_backbones.PyramidVisionTransformer',
+        arch='tiny',
+        drop_path_rate=0.1,
+        init_cfg=dict(type='Pretrained', checkpoint='mmvit://pvt/tiny')),
+    neck=dict(in_channels=[64, 128, 320, 512]))

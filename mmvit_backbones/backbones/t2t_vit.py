@@ -1,0 +1,268 @@
+"""T2T-ViT (Yuan et al., "Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet", ICCV 2021, arXiv
+2101.11986).
+
+New in it: tokens are made in three steps. Patches overlap ("soft split"), and between two splits a narrow attention
+block, linear in the number of tokens (Performer) in most variants, lets them see each other.
+
+Facts from yitu-opensource/T2T-ViT@0f63dc9 (Clear BSD), classification on square images only; rectangles and the pyramid
+are this package's own. Nothing else differs in the mathematics.
+"""
+from typing import List, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..layers import Mlp, PreNormBlock, attention, no_autocast, widen
+from ..registry import MODELS
+from .base import Backbone, Stage
+from .column import Column, MaxPool, SelfAttention
+
+TOKEN_DIM = 64
+FEATURES = 32
+"""Of the Performer's random-feature map."""
+
+
+def fit_channels(self: nn.Module, name: str, value: Tensor) -> Tensor:
+    """A parameter over RGB patches, (..., 3 * k * k), for an image with other channels: repeated, or their mean for one."""
+    value = value.unflatten(-1, (3, -1))
+    channels = getattr(self, name).shape[-1] // value.shape[-1]
+    if channels == 1:
+        value = value.mean(-2, keepdim=True)
+    repeated = value[..., torch.arange(channels) % value.shape[-2], :].flatten(-2)
+    return repeated * (3 / channels) if isinstance(self, nn.Linear) else repeated
+
+
+class PatchNorm(nn.LayerNorm):
+    """The norm that belongs to a `SoftSplit`."""
+
+    resize = fit_channels
+
+
+class SoftSplit(nn.Linear):
+    """A linear layer on the overlapping k x k patches of a map, without copying the patches out (section 3.1).
+
+    That is a convolution, whose weights are kept as those of a linear layer on (channel, row, column).
+
+    Args:
+        in_dim: Channels of the map.
+        dim: Channels of the result.
+        kernel_size, stride, padding: Of the patches, in positions of the map.
+        bias: Whether there is a bias.
+    """
+
+    def __init__(self, in_dim: int, dim: int, kernel_size: int, stride: int, padding: int, bias: bool = True) -> None:
+        super().__init__(in_dim * kernel_size**2, dim, bias)
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.padding = padding
+
+    resize = fit_channels
+
+    def forward(self, x: Tensor, norm: Optional[PatchNorm] = None) -> Tensor:
+        """(B, H, W, in_dim) -> (B, H', W', dim)
+
+        Args:
+            x: Map.
+            norm: Normalises each patch before the linear layer; in float32 under autocast.
+        """
+        if norm is None:
+            return self.convolve(x, self.weight, self.bias)
+        # The statistics of a patch are averages over a box, and the norm's gain and shift go into the linear layer.
+        with no_autocast(x):
+            wide, weight = widen(x), widen(self.weight * norm.weight)
+            moments = torch.stack([wide.mean(-1), wide.square().mean(-1)], dim=1)
+            mean, square = F.avg_pool2d(moments, self.kernel_size, self.stride, self.padding).unsqueeze(-1).unbind(1)
+            scale = ((square - mean * mean).clamp(min=0) + norm.eps).rsqrt()
+            shift = self.weight @ norm.bias
+            if self.bias is not None:
+                shift = shift + self.bias
+            out = torch.addcmul(shift, self.convolve(wide, weight), scale)
+            return torch.addcmul(out, -mean * scale, weight.sum(1)).to(x.dtype)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Tensor:
+        weight = weight.unflatten(1, (-1, self.kernel_size, self.kernel_size))
+        return F.conv2d(x.permute(0, 3, 1, 2), weight, bias, self.stride, self.padding).permute(0, 2, 3, 1)
+
+
+class TokenBlock(nn.Module):
+    """Soft split, attention with one head, MLP; the first residual starts from the values, since the width changes.
+
+    Args:
+        in_dim: Channels of the map that is split.
+        kernel_size, stride, padding: Of the split.
+    """
+
+    qkv_bias: bool
+    dropout: float
+
+    def __init__(self, in_dim: int, kernel_size: int, stride: int, padding: int) -> None:
+        super().__init__()
+        self.norm1 = PatchNorm(in_dim * kernel_size**2)
+        self.qkv = SoftSplit(in_dim, 3 * TOKEN_DIM, kernel_size, stride, padding, self.qkv_bias)
+        self.proj = nn.Linear(TOKEN_DIM, TOKEN_DIM)
+        self.norm2 = nn.LayerNorm(TOKEN_DIM)
+        self.mlp = Mlp(TOKEN_DIM, TOKEN_DIM)
+        self.drop = nn.Dropout(self.dropout)
+
+    def attend(self, qkv: Tensor) -> Tuple[Tensor, Tensor]:
+        """(B, N, 192) -> values and the result of attention, each (B, N, 64)"""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, in_dim) -> (B, H', W', 64)"""
+        qkv = self.qkv(x, self.norm1)
+        v, out = self.attend(qkv.flatten(1, 2))
+        x = v + self.drop(self.proj(out))
+        x = x + self.drop(self.mlp(self.norm2(x)))
+        return x.view(*qkv.shape[:3], TOKEN_DIM)
+
+
+class Performer(TokenBlock):
+    """A token block with the positive random features of Performers (arXiv 2009.14794), in float32 under autocast.
+
+    It drops activations in training whatever else is set, as the authors trained it.
+    """
+
+    qkv_bias = True
+    dropout = .1
+
+    def __init__(self, *args: int) -> None:
+        super().__init__(*args)
+        self.register_buffer('w', nn.init.orthogonal_(torch.empty(FEATURES, TOKEN_DIM)) * FEATURES**.5)
+
+    def attend(self, qkv: Tensor) -> Tuple[Tensor, Tensor]:
+        with no_autocast(qkv):
+            k, q, v = widen(qkv).chunk(3, dim=-1)  # in this order
+            k, q = self.features(k), self.features(q)
+            out = q @ (k.transpose(1, 2) @ v) / (q @ k.sum(1).unsqueeze(-1) + 1e-8)
+        return v.to(qkv.dtype), out.to(qkv.dtype)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, N, 64) -> (B, N, 32)"""
+        return (x @ widen(self.w).t() - x.square().sum(-1, keepdim=True) / 2).exp() / FEATURES**.5
+
+
+class Transformer(TokenBlock):
+    """A token block with softmax attention, whose scale comes from the width of the patches."""
+
+    qkv_bias = False
+    dropout = 0.
+
+    def attend(self, qkv: Tensor) -> Tuple[Tensor, Tensor]:
+        q, k, v = qkv.unsqueeze(1).chunk(3, dim=-1)
+        return v.squeeze(1), attention(q, k, v, scale=self.qkv.in_features**-.5)
+
+
+TOKEN_BLOCKS = dict(performer=Performer, transformer=Transformer)
+
+
+def sinusoid(length: int, dim: int) -> Tensor:
+    """Fixed positions of a sequence, (1, length, dim): sines in the even channels, cosines in the odd ones."""
+    rate = 10000**(-2 * (torch.arange(dim, dtype=torch.float64) // 2) / dim)
+    angle = torch.arange(length, dtype=torch.float64)[:, None] * rate
+    return torch.where(torch.arange(dim) % 2 == 0, angle.sin(), angle.cos())[None].float()
+
+
+@MODELS.register_module()
+class T2TViT(Backbone):
+    """T2T-ViT; arguments and contract in `Backbone`, and one of its own.
+
+    The levels of the pyramid are maps that the network has: the tokens after the first and the second attention block
+    (strides 4 and 8, 64 channels, each with a new norm), those after the last block and its norm (stride 16), and a 2 x 2
+    max pooling of these (stride 32). A level is a stage: ``frozen_stages`` 0 freezes the first attention block, 2 the
+    second one too, and 3 everything but the norms of the first two levels. ``out_norm=False`` leaves out these two.
+
+    Args:
+        pyramid: 'tokens' for the levels above, None for the one map of stride 16.
+
+    Raises:
+        ValueError: ``pyramid`` is another, or it is None and ``out_indices`` names levels.
+    """
+
+    family = 't2t_vit'
+    # Table 2 of the paper and the repository's README. Widths and depths are by level; the blocks are those of stride 16.
+    archs = {
+        name: dict(dims=(64, 64, dim, dim), depths=(0, 0, depth, 0), num_heads=heads, mlp_ratio=ratio, tokens=tokens, grid=grid)
+        for name, dim, depth, heads, ratio, tokens, grid in (
+            ('t2t_vit_7',          256,  7,  4, 2, 'performer',   14),
+            ('t2t_vit_10',         256, 10,  4, 2, 'performer',   14),
+            ('t2t_vit_12',         256, 12,  4, 2, 'performer',   14),
+            ('t2t_vit_14',         384, 14,  6, 3, 'performer',   14),
+            ('t2t_vit_14_384',     384, 14,  6, 3, 'performer',   24),
+            ('t2t_vit_14_resnext', 384, 14, 32, 3, 'performer',   14),
+            ('t2t_vit_14_wide',    768,  4, 12, 3, 'performer',   14),
+            ('t2t_vit_19',         448, 19,  7, 3, 'performer',   14),
+            ('t2t_vit_24',         512, 24,  8, 3, 'performer',   14),
+            ('t2t_vit_t_14',       384, 14,  6, 3, 'transformer', 14),
+            ('t2t_vit_t_19',       448, 19,  7, 3, 'transformer', 14),
+            ('t2t_vit_t_24',       512, 24,  8, 3, 'transformer', 14),
+        )
+    }  # yapf: disable
+    no_decay = ('cls_token', )
+
+    def __init__(self,
+                 arch: Union[str, dict],
+                 *,
+                 pyramid: Optional[str] = 'tokens',
+                 in_channels: int = 3,
+                 out_indices: Sequence[int] = (0, 1, 2, 3),
+                 out_norm: bool = True,
+                 drop_path_rate: float = 0.,
+                 frozen_stages: int = -1,
+                 norm_eval: bool = False,
+                 with_cp: bool = False,
+                 init_cfg: Union[dict, List[dict], None] = None) -> None:
+        if pyramid not in ('tokens', None):
+            raise ValueError(f"T2TViT expects pyramid to be 'tokens' or None, but got {pyramid!r}")
+        if pyramid is None:
+            if tuple(out_indices) not in ((0, 1, 2, 3), (2, )):
+                raise ValueError(f'T2TViT with pyramid=None returns one map, that of level 2, but got {out_indices=}. '
+                                 'Leave out_indices out, or pyramid')
+            out_indices = (2, )
+        super().__init__(
+            arch,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            out_norm=out_norm,
+            drop_path_rate=drop_path_rate,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            init_cfg=init_cfg)
+
+    def build_patch_embed(self) -> nn.Module:
+        return TOKEN_BLOCKS[self.spec['tokens']](self.in_channels, 7, 4, 2)
+
+    def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:
+        spec, dim = self.spec, self.spec['dims'][i]
+        if i == 0:
+            return Stage([])
+        if i == 1:
+            return Stage([TOKEN_BLOCKS[spec['tokens']](TOKEN_DIM, 3, 2, 1)], None, self.with_cp)
+        if i == 3:
+            return Stage([], MaxPool())
+        blocks = [
+            PreNormBlock(dim, SelfAttention(dim, spec['num_heads'], qkv_bias=False), Mlp(dim, spec['mlp_ratio'] * dim), rate)
+            for rate in drop_path
+        ]
+        grid = (spec['grid'], spec['grid'])
+        return Column(blocks, sinusoid(1 + spec['grid']**2, dim), grid, SoftSplit(TOKEN_DIM, dim, 3, 2, 1), self.with_cp)
+
+    def build_norm(self, i: int) -> Optional[nn.Module]:
+        return nn.LayerNorm(TOKEN_DIM) if i < 2 else None  # the column ends in its own, and the pooling follows that
+
+    def layer_depth(self, name: str) -> int:
+        return self.num_layers - 1 if name.startswith('stages.2.norm.') else super().layer_depth(name)
+
+    rename = (
+        (r'^tokens_to_token\.attention1\.', 'patch_embed.'),
+        (r'^tokens_to_token\.attention2\.', 'stages.1.blocks.0.'),
+        (r'^(patch_embed|stages\.1\.blocks\.0)\.attn\.', r'\1.'),
+        (r'\.kqv\.', '.qkv.'),
+        (r'\.mlp\.0\.', '.mlp.fc1.'),
+        (r'\.mlp\.2\.', '.mlp.fc2.'),
+        (r'^tokens_to_token\.project\.', 'stages.2.downsample.'),
+        (r'^(cls_token$|pos_embed$|blocks\.|norm\.)', r'stages.2.\1'),
+        (r'^head\.', None),
+    )
