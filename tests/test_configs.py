@@ -1,4 +1,5 @@
 """Every config builds a model that fits together and learns."""
+import os
 import re
 from pathlib import Path
 
@@ -14,12 +15,28 @@ CONFIGS = sorted((Path(__file__).parent.parent / 'configs').glob('*.py'))
 BENCHMARKS = [path for path in CONFIGS if not path.stem.endswith('_shapes')]
 
 
-@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
+def representatives():
+    """A Mask R-CNN and a UPerNet of each family, one config of each other method, and the demo's."""
+    chosen = {}
+    for path in CONFIGS:
+        method = path.stem.partition('_')[0]
+        family = Config.fromfile(path).model.backbone.type
+        chosen.setdefault((method, family if method in ('maskrcnn', 'upernet') else '', path not in BENCHMARKS), path)
+    return list(chosen.values())
+
+
+@pytest.fixture
 def cfg(request):
     cfg = Config.fromfile(request.param)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         init_default_scope(cfg.default_scope)
         yield cfg
+
+
+every_config = pytest.mark.parametrize('cfg', CONFIGS, indirect=True, ids=lambda path: path.stem)
+one_of_each = pytest.mark.parametrize(
+    'cfg', CONFIGS if os.environ.get('MMVIT_ALL_CONFIGS') else representatives(), indirect=True, ids=lambda path: path.stem)
+"""Families and methods; with MMVIT_ALL_CONFIGS=1 in the environment all configs, which takes half an hour."""
 
 
 def small(cfg):
@@ -32,6 +49,7 @@ def small(cfg):
     return MODELS.build(model)
 
 
+@every_config
 def test_channels_fit(cfg):
     with torch.device('meta'):
         backbone = MODELS.build(dict(cfg.model.backbone, init_cfg=None))
@@ -44,6 +62,7 @@ def test_channels_fit(cfg):
         assert auxiliary.in_channels == channels[auxiliary.in_index]
 
 
+@one_of_each
 def test_a_training_step(cfg):
     torch.manual_seed(0)
     model = small(cfg).train()

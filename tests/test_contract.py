@@ -72,7 +72,9 @@ def test_frozen_stages(smallest, frozen_stages):
         if name and not any(True for _ in module.children()):
             assert module.training != should_be_frozen(name + '.'), name
     before = copy.deepcopy(model.state_dict())
-    sum(out.square().sum() for out in model(image())).backward()
+    loss = sum(out.square().sum() for out in model(image()))
+    if any(p.requires_grad for p in model.parameters()):
+        loss.backward()
     for name, buffer in model.named_buffers():
         if should_be_frozen(name) and name in before:
             assert torch.equal(buffer, before[name]), name
@@ -106,7 +108,7 @@ def test_drop_path(smallest):
     model = tiny(smallest, drop_path_rate=.5).train()
     torch.manual_seed(0)
     first = model(image(batch=4))
-    assert not close(first, model(image(batch=4)))
+    assert not all(torch.equal(a, b) for a, b in zip(first, model(image(batch=4))))
     model.eval()
     with torch.no_grad():
         assert close(model(image()), model(image()))

@@ -21,9 +21,33 @@ def test_numbers(name, kind, i):
     found = {}
     model.stages[2].downsample.register_forward_hook(lambda *call: found.update(project=call[-1].permute(0, 3, 1, 2)))
     with torch.no_grad():
-        found['token1'], found['token2'], found['norm'], pooled = model(torch.from_numpy(image(case['input'], case['input_seed'])))
+        *levels, pooled = model(torch.from_numpy(image(case['input'], case['input_seed'])))
+    found.update(zip(('token1', 'token2', 'norm'), levels))
     for expected in case['outputs']:
         if not expected['name'].startswith('soft_split'):  # the patches, which are never copied out
             assert compare(found.pop(expected['name']).numpy(), expected) < 1e-4, expected['name']
     assert not found
     assert pooled.shape[2:] == tuple(-(-side // 2) for side in expected['shape'][2:])
+
+
+def test_without_a_pyramid():
+    full, raw = build('t2t_vit/t2t_vit_7'), build('t2t_vit/t2t_vit_7', pyramid=None)
+    raw.load_state_dict(full.state_dict())
+    x = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        out, = raw(x)
+        assert torch.equal(out, full(x)[2])
+    assert (raw.out_channels, raw.out_strides) == ((256, ), (16, ))
+    for wrong in (dict(pyramid='fpn'), dict(pyramid=None, out_indices=(0, ))):
+        with pytest.raises(ValueError, match='pyramid'):
+            build('t2t_vit/t2t_vit_7', **wrong)
+
+
+@pytest.mark.parametrize('channels', [1, 6])
+def test_rgb_weights_see_the_same_in_equal_channels(channels):
+    rgb, other = build('t2t_vit/t2t_vit_7'), build('t2t_vit/t2t_vit_7', in_channels=channels)
+    other.load_state_dict(rgb.state_dict())
+    x = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for a, b in zip(rgb(x.expand(-1, 3, -1, -1)), other(x.expand(-1, channels, -1, -1))):
+            assert torch.allclose(a, b, atol=1e-4)

@@ -15,5 +15,15 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
     dict(type='PolyLR', eta_min=0., power=1., begin=1500, end=160000, by_epoch=False)
 ]
+tta_pipeline = [  # scales of the test size, as in the papers; mmseg's own takes them of the image as it is
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[[
+            dict(type='Resize', scale=(int(2048 * ratio), int(512 * ratio)), keep_ratio=True)
+            for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+        ], [dict(type='RandomFlip', prob=float(flip), direction='horizontal') for flip in (0, 1)],
+                    [dict(type='LoadAnnotations', reduce_zero_label=True)], [dict(type='PackSegInputs')]])
+]
 train_dataloader = dict(batch_size=2)
 auto_scale_lr = dict(enable=False, base_batch_size=16)

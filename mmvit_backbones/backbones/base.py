@@ -174,7 +174,7 @@ class Backbone(BaseModule):
             out = self.level(x)
             norm = getattr(self, f'norm{i}', None)
             if norm is not None:
-                out = norm(x)
+                out = norm(out)
             if self.norms == 'trunk':
                 x = out
             if i in self.out_indices:

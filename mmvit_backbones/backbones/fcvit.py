@@ -1,7 +1,7 @@
 """FCViT (Ma et al., "A Close Look at Spatial Modeling: From Attention to Convolution", arXiv 2212.12552).
 
-New in it: attention is replaced by convolution. What a global query would see is the similarity of each position to the
-image's mean, standardised over the whole image, times a gate for each channel; large depth-wise convolutions mix
+New in it: attention is replaced by convolution. What a global query would see is the similarity of each position to
+the image's mean, standardised over the whole image, times a gate for each channel; large depth-wise convolutions mix
 neighbours.
 
 Facts from ma-xu/FCViT@77e5a9d (Apache-2.0), its dense form; nothing differs in the mathematics.
@@ -78,7 +78,8 @@ class TokenMixer(nn.Module):
         for i in '12':
             self.add_module(f'gc{i}', GlobalContext(dim))
             self.add_module(f'dw{i}', nn.Conv2d(dim, dim, KERNEL_SIZE, padding=KERNEL_SIZE // 2, groups=dim))
-            self.add_module(f'fc{i}', nn.Sequential(nn.Conv2d(dim, hidden_dim, 1), nn.GELU(), nn.Conv2d(hidden_dim, dim, 1)))
+            bottleneck = nn.Conv2d(dim, hidden_dim, 1), nn.GELU(), nn.Conv2d(hidden_dim, dim, 1)
+            self.add_module(f'fc{i}', nn.Sequential(*bottleneck))
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.gelu(conv_map(self.fc1, conv_map(self.dw1, self.gc1(x))))

@@ -1,9 +1,9 @@
 """SG-Former (Ren et al., "SG-Former: Self-guided Transformer with Evolving Token Reallocation", ICCV 2023, arXiv
 2308.12216).
 
-New in it: blocks in pairs. The first of a pair attends to a reduced map and in windows, and measures how much attention
-each token receives; the second sorts the tokens by that and merges them into keys, many unimportant tokens into one and
-few important ones.
+New in it: blocks in pairs. The first of a pair attends to a reduced map and in windows, and measures how much
+attention each token receives; the second sorts the tokens by that and merges them into keys, many unimportant tokens
+into one and few important ones.
 
 Facts from OliverRensu/SG-Former@b982803 (no licence, nothing copied), classification only. Its attention takes images
 in multiples of 224; what other sizes do is this package's own rule, the same function at those sizes.
@@ -72,8 +72,8 @@ class Stem(nn.Module):
 class Attention(nn.Module):
     """What the three kinds of attention have in common: the output is proj(heads + locally enhanced position).
 
-    Each is called with a map (B, H, W, C) and the importance of its tokens (B, H, W) or None, and returns a map and the
-    importance that the next block is to use.
+    Each is called with a map (B, H, W, C) and the importance of its tokens (B, H, W) or None, and returns a map and
+    the importance that the next block is to use.
 
     Args:
         dim: Channels.
@@ -108,11 +108,11 @@ class PlainAttention(Attention):
 
 
 class HybridAttention(Attention):
-    """Half of the heads attend to a reduced map, half in windows; the attention that tokens receive is their importance.
+    """Half of the heads attend to a reduced map, half in windows; the attention a token receives is its importance.
 
     Windows are cut from the map padded at the end; padded keys are masked, and padded queries count for nothing. The
-    importance is a token's share of the attention of its window plus the share that its place in the reduced map has of
-    the attention of all (section 3.2). It carries no gradient and has float32 under autocast.
+    importance is a token's share of the attention of its window plus the share that its place in the reduced map has
+    of the attention of all. It carries no gradient and has float32 under autocast.
 
     Args:
         dim: Channels.
@@ -171,7 +171,7 @@ class HybridAttention(Attention):
 
 
 class GuidedAttention(Attention):
-    """Attention of all tokens to runs of tokens of like importance, merged by learned weights (section 3.3).
+    """Attention of all tokens to runs of tokens of like importance, merged by learned weights.
 
     The sorted list is cut into groups, and each group into runs of its own length. Where the runs don't come out even,
     the least important token is repeated.
@@ -302,8 +302,8 @@ class SGFormer(Backbone):
         if i == 0:
             return SGFormerStage(blocks, None, self.with_cp)
         downsample = nn.Sequential(
-            ConvNorm(self.spec['dims'][i - 1], dim, 1), nn.GELU(), ConvNorm(dim, dim, 3, stride=2, groups=dim), nn.GELU(),
-            ConvNorm(dim, dim, 1))
+            ConvNorm(self.spec['dims'][i - 1], dim, 1), nn.GELU(),
+            ConvNorm(dim, dim, 3, stride=2, groups=dim), nn.GELU(), ConvNorm(dim, dim, 1))
         return SGFormerStage(blocks, downsample, self.with_cp)
 
     def build_norm(self, i: int) -> nn.Module:

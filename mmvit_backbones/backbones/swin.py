@@ -3,8 +3,8 @@
 New in it: attention in windows that do not overlap, which every second block shifts by half a window, so that
 neighbours meet; and a learned bias for each offset between two tokens of a window.
 
-Facts from SwinTransformer/Swin-Transformer-Object-Detection@c7b2011 (MIT, Microsoft's file), the dense code. Unlike the
-classifier it shifts in the last stage too, where a single window may cover the map. Left out: absolute position
+Facts from SwinTransformer/Swin-Transformer-Object-Detection@c7b2011 (MIT, Microsoft's file), the dense code. Unlike
+the classifier it shifts in the last stage too, where a single window may cover the map. Left out: absolute position
 embedding, which no published model has.
 """
 from typing import Optional, Sequence, Tuple
@@ -18,7 +18,8 @@ from ..registry import MODELS
 from .base import Backbone, Stage
 
 
-def shifted_windows(size: Tuple[int, int, int], window: int, shift: int, device: torch.device) -> Tuple[Groups, Tensor]:
+def shifted_windows(size: Tuple[int, int, int], window: int, shift: int,
+                    device: torch.device) -> Tuple[Groups, Tensor]:
     """Windows of maps that are rolled up and to the left (section 3.2).
 
     Rolling brings the top of a map into its last row of windows, and the left into the last column. There tokens from
@@ -96,15 +97,16 @@ class SwinStage(Stage):
         window: Side of a window in tokens.
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], downsample: Optional[nn.Module], with_cp: bool, window: int) -> None:
+    def __init__(self, blocks: Sequence[nn.Module], downsample: Optional[nn.Module], with_cp: bool,
+                 window: int) -> None:
         super().__init__(blocks, downsample, with_cp)
         self.window = window
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.downsample(x)
-        H, W = (-(-side // self.window) * self.window for side in x.shape[1:3])
-        shifts = (0, self.window // 2)
-        layouts = [shifted_windows((len(x), H, W), self.window, shift, x.device) for shift in shifts[:len(self.blocks)]]
+        size = (len(x), *(-(-side // self.window) * self.window for side in x.shape[1:3]))  # padded
+        shifts = (0, self.window // 2)[:len(self.blocks)]
+        layouts = [shifted_windows(size, self.window, shift, x.device) for shift in shifts]
         for j, block in enumerate(self.blocks):
             x = self.run(block, x, *layouts[j % 2])
         return x
@@ -121,8 +123,8 @@ class SwinTransformer(Backbone):
     family = 'swin'
     # Section 3.3 of the paper; the C24 model (24 channels a head) is in the authors' repository only.
     archs = {
-        name: dict(dims=tuple(dim * 2**i for i in range(4)), depths=depths, num_heads=heads, window=window, mlp_ratio=4)
-        for name, dim, depths, heads, window in (
+        name: dict(dims=tuple(C * 2**i for i in range(4)), depths=depths, num_heads=heads, window=window, mlp_ratio=4)
+        for name, C, depths, heads, window in (
             ('tiny',                 96, (2, 2, 6, 2),  (3, 6, 12, 24),  7),
             ('small',                96, (2, 2, 18, 2), (3, 6, 12, 24),  7),
             ('base',                128, (2, 2, 18, 2), (4, 8, 16, 32),  7),

@@ -4,8 +4,8 @@
 New in it: tokens are made in three steps. Patches overlap ("soft split"), and between two splits a narrow attention
 block, linear in the number of tokens (Performer) in most variants, lets them see each other.
 
-Facts from yitu-opensource/T2T-ViT@0f63dc9 (Clear BSD), classification on square images only; rectangles and the pyramid
-are this package's own. Nothing else differs in the mathematics.
+Facts from yitu-opensource/T2T-ViT@0f63dc9 (Clear BSD), classification on square images only; rectangles and the
+pyramid are this package's own. Nothing else differs in the mathematics.
 """
 from typing import List, Optional, Sequence, Tuple, Union
 
@@ -24,7 +24,7 @@ FEATURES = 32
 
 
 def fit_channels(self: nn.Module, name: str, value: Tensor) -> Tensor:
-    """A parameter over RGB patches, (..., 3 * k * k), for an image with other channels: repeated, or their mean for one."""
+    """A parameter over RGB patches, (..., 3 * k * k), for other image channels: repeated, or the mean for one."""
     value = value.unflatten(-1, (3, -1))
     channels = getattr(self, name).shape[-1] // value.shape[-1]
     if channels == 1:
@@ -40,7 +40,7 @@ class PatchNorm(nn.LayerNorm):
 
 
 class SoftSplit(nn.Linear):
-    """A linear layer on the overlapping k x k patches of a map, without copying the patches out (section 3.1).
+    """A linear layer on the overlapping k x k patches of a map, without copying the patches out.
 
     That is a convolution, whose weights are kept as those of a linear layer on (channel, row, column).
 
@@ -169,9 +169,10 @@ class T2TViT(Backbone):
     """T2T-ViT; arguments and contract in `Backbone`, and one of its own.
 
     The levels of the pyramid are maps that the network has: the tokens after the first and the second attention block
-    (strides 4 and 8, 64 channels, each with a new norm), those after the last block and its norm (stride 16), and a 2 x 2
-    max pooling of these (stride 32). A level is a stage: ``frozen_stages`` 0 freezes the first attention block, 2 the
-    second one too, and 3 everything but the norms of the first two levels. ``out_norm=False`` leaves out these two.
+    (strides 4 and 8, 64 channels, each with a new norm), those after the last block and its norm (stride 16), and a
+    2 x 2 max pooling of these (stride 32). A level is a stage: ``frozen_stages`` 0 freezes the first attention block,
+    2 the second one too, and 3 everything but the norms of the first two levels. ``out_norm=False`` leaves out these
+    two.
 
     Args:
         pyramid: 'tokens' for the levels above, None for the one map of stride 16.
@@ -181,9 +182,10 @@ class T2TViT(Backbone):
     """
 
     family = 't2t_vit'
-    # Table 2 of the paper and the repository's README. Widths and depths are by level; the blocks are those of stride 16.
+    # The variants of the authors' code. Widths and depths are by level; the blocks are those of stride 16.
     archs = {
-        name: dict(dims=(64, 64, dim, dim), depths=(0, 0, depth, 0), num_heads=heads, mlp_ratio=ratio, tokens=tokens, grid=grid)
+        name: dict(dims=(64, 64, dim, dim), depths=(0, 0, depth, 0), num_heads=heads, mlp_ratio=ratio, tokens=tokens,
+                   grid=grid)
         for name, dim, depth, heads, ratio, tokens, grid in (
             ('t2t_vit_7',          256,  7,  4, 2, 'performer',   14),
             ('t2t_vit_10',         256, 10,  4, 2, 'performer',   14),
@@ -242,12 +244,13 @@ class T2TViT(Backbone):
             return Stage([TOKEN_BLOCKS[spec['tokens']](TOKEN_DIM, 3, 2, 1)], None, self.with_cp)
         if i == 3:
             return Stage([], MaxPool())
-        blocks = [
-            PreNormBlock(dim, SelfAttention(dim, spec['num_heads'], qkv_bias=False), Mlp(dim, spec['mlp_ratio'] * dim), rate)
-            for rate in drop_path
-        ]
+        blocks = []
+        for rate in drop_path:
+            attn = SelfAttention(dim, spec['num_heads'], qkv_bias=False)
+            blocks.append(PreNormBlock(dim, attn, Mlp(dim, spec['mlp_ratio'] * dim), rate))
         grid = (spec['grid'], spec['grid'])
-        return Column(blocks, sinusoid(1 + spec['grid']**2, dim), grid, SoftSplit(TOKEN_DIM, dim, 3, 2, 1), self.with_cp)
+        project = SoftSplit(TOKEN_DIM, dim, 3, 2, 1)
+        return Column(blocks, sinusoid(1 + spec['grid']**2, dim), grid, project, self.with_cp)
 
     def build_norm(self, i: int) -> Optional[nn.Module]:
         return nn.LayerNorm(TOKEN_DIM) if i < 2 else None  # the column ends in its own, and the pooling follows that

@@ -136,7 +136,7 @@ def convert(model: nn.Module,
         else:
             shapes = tuple(value.shape), tuple(own[name].shape)
             value = _resize(model, name, value, own[name])
-            if value is None:
+            if value is None or value.shape != own[name].shape:
                 report.mismatched[name] = shapes
             else:
                 state[name], report.resized[name] = value, shapes
