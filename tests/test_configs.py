@@ -74,7 +74,7 @@ def test_a_training_step(cfg):
     else:
         from mmengine.structures import PixelData
         from mmseg.structures import SegDataSample
-        height, width = (side // 8 for side in cfg.model.data_preprocessor.size)
+        height, width = (max(64, side // 8) for side in cfg.model.data_preprocessor.size)
         model.data_preprocessor.size = (height, width)
         labels = torch.randint(0, cfg.model.decode_head.num_classes, (2, 1, height, width))
         samples = [

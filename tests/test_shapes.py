@@ -145,7 +145,7 @@ def test_mmseg_reads_the_set(shared_set):
         data_prefix=dict(img_path='images/validation', seg_map_path='annotations/validation'),
         metainfo=dict(classes=('background', *shapes.CLASSES), palette=[(0, 0, 0), *shapes.PALETTE]),
         reduce_zero_label=True,
-        pipeline=[dict(type='mmseg.LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')])
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')])
     assert len(dataset) == 6
     for sample in dataset:
         _, instances, labels = shapes.draw_image(3, 'val', int(Path(sample['img_path']).stem), (64, 96))

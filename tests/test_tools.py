@@ -88,10 +88,10 @@ def test_without_openmmlab(tool, tmp_path):
 def test_test_and_predict(shapes, detector, segmentor, tmp_path):
     for config, checkpoint, out in ((MASK_RCNN, detector, tmp_path / 'out.pkl'), (UPERNET, segmentor, tmp_path / 'labels')):
         work_dir = tmp_path / checkpoint.stem
-        log = call('test.py', config, checkpoint, '--data-root', shapes, '--work-dir', work_dir, '--out', out, '--show-dir', 'shown',
+        log = call('test.py', config, checkpoint, '--data-root', shapes, '--work-dir', work_dir, '--out', out, '--show-dir', work_dir / 'shown',
                    '--cfg-options', *QUICK, 'default_hooks.visualization.interval=1')
         assert 'bbox_mAP' in log or 'mIoU' in log
-        assert out.exists() and list(work_dir.rglob('shown/**/*.*g'))
+        assert out.exists() and list((work_dir / 'shown').rglob('*.*g'))
         images = sorted((shapes / 'val2017').glob('*.jpg'))
         call('predict.py', config, checkpoint, shapes / 'val2017', '--out', work_dir / 'drawn', '--score-thr', '0')
         drawn = sorted((work_dir / 'drawn').glob('*.jpg'))
@@ -130,7 +130,7 @@ def test_two_processes(shapes, tmp_path):
     env = dict(os.environ, PORT='29631', OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
     env['PATH'] = f'{Path(sys.executable).parent}:{env["PATH"]}'
     out = call('tools/dist_train.sh', MASK_RCNN, '2', '--work-dir', tmp_path, '--data-root', shapes, '--cfg-options', *QUICK,
-               'train_cfg.max_epochs=1', 'env_cfg.dist_cfg.backend=gloo', 'model.backbone.frozen_stages=1',
+               'train_cfg.max_epochs=1', 'model.backbone.frozen_stages=1',
                'model.backbone.with_cp=True', env=env)
     assert 'GPU number: 2' in out or 'Distributed launcher: pytorch' in out
     assert 'segm_mAP' in out and (tmp_path / 'epoch_1.pth').exists()

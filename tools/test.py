@@ -8,7 +8,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmvit_backbones.engine.config import (UsageError, add_config_arguments, check_data, load_config,
-                                           remove_pretrained, run, work_dir)
+                                           remove_pretrained, run, set_launcher, work_dir)
 
 
 def parse_args():
@@ -17,7 +17,7 @@ def parse_args():
     parser.add_argument('checkpoint', help='checkpoint of a training run')
     parser.add_argument(
         '--out', help='keep the predictions: a .pkl file for detectors, a folder of label images for segmentors')
-    parser.add_argument('--show-dir', help='folder for pictures of the predictions, below the work dir')
+    parser.add_argument('--show-dir', help='folder for pictures of the predictions')
     parser.add_argument(
         '--tta', action='store_true', help='average over flips (detectors of boxes), scales and flips (segmentors)')
     return parser.parse_args()
@@ -45,13 +45,12 @@ def use_tta(cfg):
 
 def main():
     args = parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if not os.path.isfile(args.checkpoint) and '://' not in args.checkpoint:
         raise UsageError(f'There is no checkpoint {args.checkpoint}')
     cfg = load_config(args.config, args.data_root, args.cfg_options)
     check_data(cfg, 'test_dataloader', 'test_evaluator')
     remove_pretrained(cfg.model)  # the checkpoint holds all of the model
-    cfg.launcher = args.launcher
+    set_launcher(cfg, args.launcher, args.local_rank)
     cfg.work_dir = work_dir(cfg, args.config, args.work_dir)
     cfg.load_from = args.checkpoint
     segmentor = cfg.default_scope == 'mmseg'

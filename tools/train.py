@@ -4,14 +4,13 @@ The flags are mmdet's, with --bf16, --data-root and --no-pretrained added. Sever
 launcher of torch, Slurm or MPI.
 """
 import argparse
-import os
 
 import torch
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmvit_backbones.engine.config import (UsageError, add_config_arguments, check_data, load_config,
-                                           remove_pretrained, run, work_dir)
+                                           remove_pretrained, run, set_launcher, work_dir)
 
 
 def parse_args():
@@ -32,9 +31,8 @@ def parse_args():
 
 def main():
     args = parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.data_root, args.cfg_options)
-    cfg.launcher = args.launcher
+    set_launcher(cfg, args.launcher, args.local_rank)
     cfg.work_dir = work_dir(cfg, args.config, args.work_dir)
     check_data(cfg, 'train_dataloader', *(['val_dataloader', 'val_evaluator'] if cfg.get('val_cfg') else []))
     if args.no_pretrained:

@@ -59,14 +59,6 @@ class GlanceGazeAttention(nn.Module):
         return self.proj(glance + conv_map(self.gaze, v))
 
 
-class GGBlock(PreNormBlock):
-    """`PreNormBlock` whose attention is told how tokens are grouped."""
-
-    def forward(self, x: Tensor, groups: Groups) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x), groups))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
-
-
 class GGStage(Stage):
     """Groups the tokens once for all blocks.
 
@@ -152,5 +144,5 @@ class GGTransformer(Backbone):
         blocks = []
         for rate in drop_path:
             attn = GlanceGazeAttention(dims[i], heads[i], self.gaze_kernels[i], self.position_bias, self.mask_padding)
-            blocks.append(GGBlock(dims[i], attn, Mlp(dims[i], int(dims[i] * ratio)), rate))
+            blocks.append(PreNormBlock(dims[i], attn, Mlp(dims[i], int(dims[i] * ratio)), rate))
         return GGStage(blocks, downsample, self.with_cp, self.mask_padding)

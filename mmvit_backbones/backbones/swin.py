@@ -81,14 +81,6 @@ class ShiftedWindowAttention(nn.Module):
         return self.proj(reorder(out, groups.inverse, groups.index).view(x.shape)[:, :H, :W])
 
 
-class SwinBlock(PreNormBlock):
-    """`PreNormBlock` whose attention is told of the windows."""
-
-    def forward(self, x: Tensor, groups: Groups, masks: Tensor) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x), groups, masks))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
-
-
 class SwinStage(Stage):
     """Lays the windows out once for all blocks; every second block has them shifted.
 
@@ -145,7 +137,7 @@ class SwinTransformer(Backbone):
         blocks = []
         for rate in drop_path:
             attn = ShiftedWindowAttention(dims[i], heads[i], window)
-            blocks.append(SwinBlock(dims[i], attn, Mlp(dims[i], int(dims[i] * ratio)), rate))
+            blocks.append(PreNormBlock(dims[i], attn, Mlp(dims[i], int(dims[i] * ratio)), rate))
         return SwinStage(blocks, downsample, self.with_cp, window)
 
     rename = (

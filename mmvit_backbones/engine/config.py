@@ -6,7 +6,9 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Iterator, Optional, Tuple
 
+import torch
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 
 INSTALL = 'Install the OpenMMLab packages: pip install -e .[onedl] (README, section Installation)'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -112,6 +114,23 @@ def remove_pretrained(cfg: dict) -> None:
             node['init_cfg'] = None
         if node.get('pretrained'):
             node['pretrained'] = None
+
+
+def set_launcher(cfg: Config, launcher: str, local_rank: int) -> None:
+    """Prepares a config for one or several processes.
+
+    mmengine starts process groups on accelerators alone; without one, torchrun's processes get a gloo group here.
+
+    Args:
+        cfg: Changed in place.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        local_rank: As older torch launchers pass it; newer ones set the environment.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    cfg.launcher = launcher
+    if launcher == 'pytorch' and get_device() == 'cpu':
+        torch.distributed.init_process_group('gloo')
+        cfg.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', device_ids=None))
 
 
 def work_dir(cfg: Config, path: str, given: Optional[str]) -> str:

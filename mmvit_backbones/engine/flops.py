@@ -2,7 +2,6 @@
 from typing import Callable
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 aten = torch.ops.aten
@@ -19,14 +18,13 @@ _KERNELS = ('_scaled_dot_product_flash_attention_for_cpu', '_scaled_dot_product_
 _MAPPING = {getattr(aten, name): _attention_flops for name in _KERNELS if hasattr(aten, name)}
 
 
-def count_macs(model: nn.Module, run: Callable[[], object]) -> int:
+def count_macs(run: Callable[[], object]) -> int:
     """Multiply-adds of matrix products, convolutions and attention, the attention's two products included.
 
     FLOPs are twice as many. Norms, activations and additions are left out, as in the papers' figures.
 
     Args:
-        model: Counted in the mode (train or eval) that it is in; may lie on the meta device.
-        run: Calls it, such as ``lambda: model(images)``.
+        run: Calls a model, which may lie on the meta device, such as ``lambda: model(images)``.
     """
     counter = FlopCounterMode(display=False, custom_mapping=_MAPPING)
     with torch.no_grad(), counter:

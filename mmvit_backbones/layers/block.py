@@ -23,6 +23,7 @@ class PreNormBlock(nn.Module):
         self.mlp = mlp
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x)))
+    def forward(self, x: Tensor, *context) -> Tensor:
+        """A map to a map; ``context`` is what the attention needs besides, such as how tokens are grouped."""
+        x = x + self.drop_path(self.attn(self.norm1(x), *context))
         return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -1,0 +1,128 @@
+"""The package among the OpenMMLab packages."""
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import backbone_class, build, tiny
+from mmengine.config import ConfigDict
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, DefaultScope
+
+from mmvit_backbones import list_backbones
+from mmvit_backbones.engine import count_macs
+
+
+@pytest.mark.parametrize('scope', ['mmengine', 'mmdet', 'mmseg', 'mmpretrain'])
+@pytest.mark.parametrize('imports', ['', 'import mmvit_backbones'])
+def test_found_in_every_scope(scope, imports):
+    """In a fresh process, by the prefixed type alone."""
+    subprocess.run([sys.executable, '-c', f'''
+{imports}
+from mmengine.registry import MODELS, init_default_scope
+if {scope!r} != "mmengine":
+    from {scope}.registry import MODELS
+init_default_scope({scope!r})
+with __import__("torch").device("meta"):
+    model = MODELS.build(dict(type="mmvit_backbones.CSWinTransformer", arch="tiny"))
+assert model.out_channels == (64, 128, 256, 512)
+'''], check=True)
+
+
+def test_importing_the_package_needs_torch_and_mmengine_alone():
+    subprocess.run([sys.executable, '-c', '''
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("mmcv", "mmdet", "mmseg", "mmpretrain"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Hidden())
+import torch, mmvit_backbones
+from mmengine.registry import MODELS
+with torch.no_grad():
+    MODELS.build(mmvit_backbones.list_backbones()["cswin/tiny"])(torch.zeros(1, 3, 64, 64))
+'''], check=True)
+
+
+def test_our_types_do_not_hide_theirs():
+    import mmdet.models  # noqa: F401
+    import mmseg.models  # noqa: F401
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        assert MODELS.get('mmdet.SwinTransformer').__module__.startswith('mmdet')
+    assert MODELS.get('mmvit_backbones.SwinTransformer').__module__.startswith('mmvit_backbones')
+
+
+def test_image_classifier(smallest):
+    import mmpretrain.models  # noqa: F401
+    from mmpretrain.structures import DataSample
+    cfg = list_backbones()[smallest]
+    row = backbone_class(smallest).archs[cfg['arch']]
+    arch = dict(row, depths=tuple(min(depth, 2) for depth in row['depths']))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(
+            dict(
+                type='mmpretrain.ImageClassifier',
+                backbone=dict(type=cfg['type'], arch=arch),
+                neck=dict(type='mmpretrain.GlobalAveragePooling'),
+                head=dict(type='mmpretrain.LinearClsHead', num_classes=5, in_channels=row['dims'][-1])))
+    losses = model.loss(torch.randn(2, 3, 64, 64), [DataSample().set_gt_label(i) for i in range(2)])
+    assert torch.isfinite(losses['loss'])
+
+
+def decayed(model, **paramwise):
+    wrapper = build_optim_wrapper(
+        model,
+        ConfigDict(
+            type='OptimWrapper',
+            constructor='mmvit_backbones.LayerDecayOptimWrapperConstructor',
+            optimizer=dict(type='AdamW', lr=1., weight_decay=.05),
+            paramwise_cfg=paramwise))
+    names = {id(p): name for name, p in model.named_parameters()}
+    groups = {names[id(group['params'][0])]: group for group in wrapper.optimizer.param_groups}
+    assert all(len(group['params']) == 1 for group in groups.values())
+    return groups
+
+
+def test_layer_decay(smallest):
+    model = torch.nn.ModuleDict(dict(backbone=build(smallest, frozen_stages=-1), head=torch.nn.Linear(2, 2)))
+    groups = decayed(model, layer_decay=.5, norm_decay_mult=0.)
+    trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert groups.keys() == trainable, 'every parameter is in one group'
+    backbone = model['backbone']
+    for name, group in groups.items():
+        scale = 1.
+        if name.startswith('backbone.'):
+            scale = .5**(backbone.num_layers - 1 - backbone.layer_depth(name[9:]))
+        assert group['lr'] == pytest.approx(scale), name
+    assert groups['head.weight']['weight_decay'] == .05
+    assert all(groups[f'backbone.{name}']['weight_decay'] == 0 for name in backbone.no_weight_decay() & {n[9:] for n in trainable})
+    assert min(groups.values(), key=lambda group: group['lr'])['lr'] == pytest.approx(.5**(backbone.num_layers - 1))
+
+
+@pytest.mark.parametrize('options, message', [(dict(), 'layer_decay'), (dict(layer_decay=1.5), 'layer_decay')])
+def test_layer_decay_says_what_is_wrong(options, message):
+    with pytest.raises(ValueError, match=message):
+        decayed(tiny('cswin/tiny'), **options)
+
+
+def test_layer_decay_needs_one_of_our_backbones():
+    with pytest.raises(ValueError, match='no backbone of mmvit_backbones'):
+        decayed(torch.nn.Linear(2, 2), layer_decay=.5)
+
+
+@pytest.mark.parametrize('device', ['cpu', 'meta'])
+def test_fused_attention_is_counted(device):
+    q, k, v = (torch.empty(2, 3, n, d, device=device) for n, d in ((5, 8), (7, 8), (7, 8)))
+    fused = count_macs(lambda: F.scaled_dot_product_attention(q, k, v))
+    explicit = count_macs(lambda: (q @ k.transpose(-1, -2)).softmax(-1) @ v)
+    assert fused == explicit == 2 * 2 * 3 * 5 * 7 * 8
+
+
+@pytest.mark.parametrize('name, gmacs', [('cswin/tiny', 4.32), ('cswin/small', 6.80), ('cswin/base', 14.95), ('pvt/small', 3.8),
+                                         ('pvt_v2/b2', 4.03), ('swin/tiny', 4.49), ('twins_svt/small', 2.93)])
+def test_counted_cost_is_that_of_the_sheets(name, gmacs):
+    with torch.device('meta'):
+        model = build(name)
+        images = torch.empty(1, 3, 224, 224)
+    assert count_macs(lambda: model(images)) / 1e9 == pytest.approx(gmacs, abs=.06)
