@@ -66,7 +66,7 @@ if ! compgen -G "$wheels/*.whl" >/dev/null; then
     done
 fi
 say "mmcv from $wheels"
-pip install --quiet "$wheels"/*.whl
+run -c 'import mmcv._ext' 2>/dev/null || pip install --quiet --no-deps --force-reinstall "$wheels"/*.whl
 say 'mmengine, mmdetection, mmsegmentation, mmpretrain and this package'
 pip install --quiet --requirement requirements/pinned.txt
 pip install --quiet --no-build-isolation --editable '.[tests]'
