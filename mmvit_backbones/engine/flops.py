@@ -7,9 +7,10 @@ from torch.utils.flop_counter import FlopCounterMode
 aten = torch.ops.aten
 
 
-def _attention_flops(q_shape, k_shape, v_shape, *args, out_shape=None, **kwargs) -> int:
-    b, h, queries, d = q_shape
-    return 2 * b * h * queries * k_shape[2] * (d + v_shape[3])
+def _attention_flops(*args, **kwargs) -> int:
+    # newer versions of torch pass shapes, older ones tensors
+    q, k, v = (getattr(x, 'shape', x) for x in args[:3])
+    return 2 * q[0] * q[1] * q[2] * k[2] * (q[3] + v[3])
 
 
 # torch counts the kernels that GPUs have; these are what CPUs and the meta device run.
