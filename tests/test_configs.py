@@ -1,5 +1,5 @@
 """Every config builds a model that fits together and learns."""
-import os
+import copy
 import re
 from pathlib import Path
 
@@ -15,17 +15,7 @@ CONFIGS = sorted((Path(__file__).parent.parent / 'configs').glob('*.py'))
 BENCHMARKS = [path for path in CONFIGS if not path.stem.endswith('_shapes')]
 
 
-def representatives():
-    """A Mask R-CNN and a UPerNet of each family, one config of each other method, and the demo's."""
-    chosen = {}
-    for path in CONFIGS:
-        method = path.stem.partition('_')[0]
-        family = Config.fromfile(path).model.backbone.type
-        chosen.setdefault((method, family if method in ('maskrcnn', 'upernet') else '', path not in BENCHMARKS), path)
-    return list(chosen.values())
-
-
-@pytest.fixture
+@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
 def cfg(request):
     cfg = Config.fromfile(request.param)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
@@ -33,23 +23,21 @@ def cfg(request):
         yield cfg
 
 
-every_config = pytest.mark.parametrize('cfg', CONFIGS, indirect=True, ids=lambda path: path.stem)
-one_of_each = pytest.mark.parametrize(
-    'cfg', CONFIGS if os.environ.get('MMVIT_ALL_CONFIGS') else representatives(), indirect=True, ids=lambda path: path.stem)
-"""Families and methods; with MMVIT_ALL_CONFIGS=1 in the environment all configs, which takes half an hour."""
-
-
 def small(cfg):
-    """The config's model with at most two blocks a stage, without weights."""
-    model = cfg.model.copy()
+    """The config's model with at most two blocks a stage and few proposals, without weights."""
+    model = copy.deepcopy(cfg.model)
     remove_pretrained(model)
+    if 'rpn_proposal' in model.train_cfg:
+        model.train_cfg.rpn_proposal.max_per_img = model.test_cfg.rpn.max_per_img = 32
+        heads = model.train_cfg.rcnn
+        for head in heads if isinstance(heads, list) else [heads]:
+            head.sampler.num = 16
     cls = MODELS.get(model.backbone.type)
     row = model.backbone.arch if not isinstance(model.backbone.arch, str) else cls.archs[model.backbone.arch]
     model.backbone.arch = dict(row, depths=tuple(min(depth, 2) for depth in row['depths']))
     return MODELS.build(model)
 
 
-@every_config
 def test_channels_fit(cfg):
     with torch.device('meta'):
         backbone = MODELS.build(dict(cfg.model.backbone, init_cfg=None))
@@ -62,7 +50,6 @@ def test_channels_fit(cfg):
         assert auxiliary.in_channels == channels[auxiliary.in_index]
 
 
-@one_of_each
 def test_a_training_step(cfg):
     torch.manual_seed(0)
     model = small(cfg).train()
