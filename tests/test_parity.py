@@ -4,6 +4,8 @@ import torch
 from conftest import authors_state, backbone_class, build, read_record, records
 from parity import compare, image
 
+from mmvit_backbones.checkpoints import convert
+
 OPTIONS = {
     'msg_transformer': lambda case: dict(shuffle_sizes=case['shuffle_sizes']),
     'twins_svt': lambda case: dict(padding=case['mode']),
@@ -28,7 +30,6 @@ def test_every_key_of_the_authors_is_accounted_for(name, path):
     with torch.device('meta'):
         model = build(name)
     state = {key: torch.empty(shape, device='meta') for key, shape in {**record['state'], **record.get('dense_state', {})}.items()}
-    from mmvit_backbones.checkpoints import convert
     loaded, report = convert(model, state)
     assert report.complete and set(loaded) | set(report.new) == set(model.state_dict())
     assert len(report.loaded) + len(report.dropped) == len(state)

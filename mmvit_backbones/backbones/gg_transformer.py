@@ -12,7 +12,7 @@ before the output projection; kernels of 9, 5, 3, 3, the smallest that bridge th
 Chosen here: relative position bias (``position_bias``), a bias on the convolution, windows that hold just the tokens
 that exist where 7 does not divide the map (``mask_padding``), PyTorch's initialisation of the convolution.
 """
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Union
 
 from torch import Tensor, nn
 

@@ -144,12 +144,8 @@ def run(main) -> None:
     try:
         main()
     except (UsageError, CheckpointError) as error:
-        sys.exit(_fail(error))
-
-
-def _fail(error: Exception) -> int:
-    print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
-    return 2
+        print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
+        sys.exit(2)
 
 
 def _join(root: str, path: str) -> str:
