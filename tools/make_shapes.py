@@ -3,6 +3,7 @@ import argparse
 from pathlib import Path
 
 from mmvit_backbones.datasets import make_shapes
+from mmvit_backbones.engine.config import UsageError, run
 
 
 def main():
@@ -16,9 +17,9 @@ def main():
     try:
         written = make_shapes(**vars(args))
     except (OSError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: error: {error}\n')
+        raise UsageError(error) from error
     print(f'{Path(args.root).resolve()}: {"written" if written else "up to date"}')
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

@@ -34,10 +34,15 @@ class Stage(nn.Module):
             return checkpoint(block, *args, use_reentrant=False)
         return block(*args)
 
+    def context(self, x: Tensor) -> Sequence[tuple]:
+        """What the blocks get besides the map ``x``, laid out once for all: they take these tuples in turns."""
+        return [()]
+
     def forward(self, x: Tensor) -> Tensor:
         x = self.downsample(x)
-        for block in self.blocks:
-            x = self.run(block, x)
+        context = self.context(x)
+        for j, block in enumerate(self.blocks):
+            x = self.run(block, x, *context[j % len(context)])
         return x
 
 

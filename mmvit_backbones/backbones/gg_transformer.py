@@ -72,15 +72,11 @@ class GGStage(Stage):
         super().__init__(blocks, downsample, with_cp)
         self.mask_padding = mask_padding
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.downsample(x)
+    def context(self, x: Tensor) -> Sequence[tuple]:
         size = x.shape[:3]
         if not self.mask_padding:
             size = (size[0], *(-(-side // window) * window for side, window in zip(size[1:], WINDOW)))
-        groups = group_tokens(size, WINDOW, True, x.device)
-        for block in self.blocks:
-            x = self.run(block, x, groups)
-        return x
+        return [(group_tokens(size, WINDOW, True, x.device), )]
 
 
 @MODELS.register_module()

@@ -170,15 +170,15 @@ class MessengerStage(Stage):
     def forward(self, x: Tuple[Tensor, Tensor]) -> Tuple[Tensor, Tensor]:
         """The map (B, H, W, C) and the messengers (B, m, n, C) -> the same of this stage"""
         # ceil(ceil(H / 7) / 2) = ceil(ceil(H / 2) / 7): merged messengers are just those of the new windows
-        patches, messengers = map(self.downsample, x)
-        layout = lay_out(patches.shape[:3], self.region, patches.device)
+        x = [self.downsample(part) for part in x]
+        sizes = [part.shape for part in x]
+        layout = lay_out(sizes[0][:3], self.region, x[0].device)
         index, inverse = layout.groups.index, layout.groups.inverse
-        tokens = reorder(torch.cat([patches.flatten(0, 2), messengers.flatten(0, 2)]), index, inverse)
+        x = reorder(torch.cat([part.flatten(0, 2) for part in x]), index, inverse)
         for block in self.blocks:
-            tokens = self.run(block, tokens, layout, len(patches))
-        tokens = reorder(tokens, inverse, index)
-        count = patches.shape[:3].numel()
-        return tokens[:count].view(patches.shape), tokens[count:].view(messengers.shape)
+            x = self.run(block, x, layout, sizes[0][0])
+        parts = reorder(x, inverse, index).split([size[:3].numel() for size in sizes])
+        return tuple(part.view(size) for part, size in zip(parts, sizes))
 
 
 @MODELS.register_module()

@@ -118,12 +118,8 @@ class ShuffleBlock(nn.Module):
 class ShuffleStage(Stage):
     """Blocks that attend in contiguous windows and in shuffled ones by turns."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.downsample(x)
-        groups = [group_tokens(x.shape[:3], WINDOW, shuffled, x.device) for shuffled in (False, True)]
-        for j, block in enumerate(self.blocks):
-            x = self.run(block, x, groups[j % 2])
-        return x
+    def context(self, x: Tensor) -> Sequence[tuple]:
+        return [(group_tokens(x.shape[:3], WINDOW, shuffled, x.device), ) for shuffled in (False, True)]
 
 
 @MODELS.register_module()

@@ -94,14 +94,10 @@ class SwinStage(Stage):
         super().__init__(blocks, downsample, with_cp)
         self.window = window
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.downsample(x)
+    def context(self, x: Tensor) -> Sequence[tuple]:
         size = (len(x), *(-(-side // self.window) * self.window for side in x.shape[1:3]))  # padded
         shifts = (0, self.window // 2)[:len(self.blocks)]
-        layouts = [shifted_windows(size, self.window, shift, x.device) for shift in shifts]
-        for j, block in enumerate(self.blocks):
-            x = self.run(block, x, *layouts[j % 2])
-        return x
+        return [shifted_windows(size, self.window, shift, x.device) for shift in shifts]
 
 
 @MODELS.register_module()
