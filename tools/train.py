@@ -9,7 +9,7 @@ import torch
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmvit_backbones.engine.config import (UsageError, add_config_arguments, check_data, load_config,
+from mmvit_backbones.engine.config import (UsageError, add_config_arguments, check_data, code_state, load_config,
                                            remove_pretrained, run, set_launcher, work_dir)
 
 
@@ -34,6 +34,7 @@ def main():
     cfg = load_config(args.config, args.data_root, args.cfg_options)
     set_launcher(cfg, args.launcher, args.local_rank)
     cfg.work_dir = work_dir(cfg, args.config, args.work_dir)
+    cfg.code = code_state()
     check_data(cfg, 'train_dataloader', *(['val_dataloader', 'val_evaluator'] if cfg.get('val_cfg') else []))
     if args.no_pretrained:
         remove_pretrained(cfg)

@@ -2,7 +2,8 @@
 
 The backbone and ``neck.in_channels`` are left to the config. Source of the heads: the Swin authors' detection configs.
 """
-_base_ = 'mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py'
+# By path: for `mmdet::` mmengine reads all of mmdet's metafiles, which takes longer than everything else.
+_base_ = __import__('mmdet').__path__[0] + '/.mim/configs/_base_/models/cascade-mask-rcnn_r50_fpn.py'
 bbox_heads = [
     dict(
         type='ConvFCBBoxHead',

@@ -2,9 +2,10 @@
 
 8 GPUs x 2 images. Weight decay spares nothing.
 """
+# By path: for `mmdet::` mmengine reads all of mmdet's metafiles, which takes longer than everything else.
 _base_ = [
-    'mmdet::_base_/datasets/coco_detection.py', 'mmdet::_base_/schedules/schedule_1x.py',
-    'mmdet::_base_/default_runtime.py'
+    __import__('mmdet').__path__[0] + '/.mim/configs/_base_/' + path
+    for path in ('datasets/coco_detection.py', 'schedules/schedule_1x.py', 'default_runtime.py')
 ]
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, weight_decay=1e-4))
 auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -1,6 +1,8 @@
 """What the command-line tools do to a config before they hand it to OpenMMLab."""
 import importlib
 import os
+import shutil
+import subprocess
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Iterator, Optional, Tuple
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+
+from .. import __version__
 
 INSTALL = 'Install the OpenMMLab packages: pip install -e .[onedl] (README, section Installation)'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -138,12 +142,23 @@ def work_dir(cfg: Config, path: str, given: Optional[str]) -> str:
     return given or cfg.get('work_dir') or str(Path('work_dirs', Path(path).stem))
 
 
+def code_state() -> str:
+    """This package's version and, in a checkout, its commit and whether it is changed: what a run was made with."""
+    root = Path(__file__).parents[2]
+    if not (root / '.git').exists() or not shutil.which('git'):
+        return __version__
+    command = ['git', 'describe', '--always', '--dirty=, changed']
+    git = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return f'{__version__}, commit {git.stdout.strip()}' if git.returncode == 0 else __version__
+
+
 def run(main) -> None:
     """Calls a tool's main function; what the caller can put right ends with one line and exit status 2."""
     from ..checkpoints import CheckpointError
+    from ..results import ResultsError
     try:
         main()
-    except (UsageError, CheckpointError) as error:
+    except (UsageError, CheckpointError, ResultsError) as error:
         print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
         sys.exit(2)
 

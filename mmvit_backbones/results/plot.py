@@ -1,0 +1,99 @@
+"""Accuracy against cost, one line a family."""
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple, Union
+
+from .published import FAMILIES, METHODS, ResultsError
+from .table import SCORES, TASK_SCORES, Entry, by_method
+
+# Colours that differ in lightness as well, so that a print in grey keeps some of it; markers tell the rest.
+COLOURS = ('#0b3c8c', '#d1495b', '#2e8b57', '#8c510a', '#7b3fa0', '#e08214', '#1b9aaa', '#4d4d4d', '#c51b7d', '#5aae61',
+           '#6a6fd8', '#a6761d')
+MARKERS = 'osD^vP*Xp<>h'
+FORMATS = '.png', '.svg', '.pdf'
+
+
+def points(entries: Sequence[Entry]) -> Dict[Tuple[str, str], Dict[Tuple[str, str], List[Entry]]]:
+    """{(method, schedule): {(family, pre-training): its rows with a score and a counted cost}}
+
+    Of several rows of one config the first with a score stands for all. Multi-scale results alone are left out.
+    """
+    panels: Dict[Tuple[str, str], Dict[Tuple[str, str], List[Entry]]] = {}
+    for method, group in by_method(entries).items():
+        seen = set()
+        for e in group:
+            row = e.result
+            if e.common is None or row.config in seen or getattr(row, TASK_SCORES[row.task][0]) is None:
+                continue
+            seen.add(row.config)
+            lines = panels.setdefault((method, row.schedule), {})
+            lines.setdefault((row.family, row.pretrain), []).append(e)
+    return panels
+
+
+def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
+    """Draws the entries that have a published score and a counted cost, two panels for each method and schedule.
+
+    Finished own runs are stars.
+
+    Args:
+        entries: What to draw.
+        path: Of the picture, ending in .png, .svg or .pdf.
+
+    Returns:
+        How many of the entries are drawn.
+
+    Raises:
+        ResultsError: The ending is another, or there is nothing to draw.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+    if Path(path).suffix not in FORMATS:
+        raise ResultsError(f'A plot is a file that ends in {", ".join(FORMATS)}, but got {path}')
+    panels = points(entries)
+    if not panels:
+        raise ResultsError('There is nothing to plot: no row has both a published score and a counted cost')
+    style = {family: (COLOURS[i], MARKERS[i]) for i, family in enumerate(FAMILIES)}
+    with matplotlib.rc_context({'font.size': 9, 'svg.fonttype': 'none', 'axes.spines.top': False, 'axes.spines.right': False}):
+        figure = Figure(figsize=(11, 4.6 * len(panels)), layout='constrained')
+        handles = {}
+        for (left, right), ((method, schedule), lines) in zip(figure.subplots(len(panels), 2, squeeze=False, sharey='row'),
+                                                              panels.items()):
+            drawn = [e for rows in lines.values() for e in rows]
+            score = TASK_SCORES[drawn[0].result.task][0]
+            size = ' or '.join('x'.join(map(str, size)) for size in sorted({e.common.size for e in drawn}))
+            for axis, value, title in (
+                    (left, lambda e: e.common.macs.all / 1e9, f'GMACs of the whole model at {size}, attention included'),
+                    (right, lambda e: e.common.params / 1e6, 'parameters of the whole model in millions')):
+                for (family, pretrain), rows in lines.items():
+                    rows = sorted(rows, key=value)
+                    colour, marker = style[family]
+                    usual = pretrain == 'in1k'
+                    xs, ys = [value(e) for e in rows], [getattr(e.result, score) for e in rows]
+                    label = FAMILIES[family] + ('' if usual else f', {pretrain}')
+                    handles[label], = axis.plot(
+                        xs, ys, color=colour, marker=marker, markersize=6, linewidth=1.4, linestyle='-' if usual else ':',
+                        markerfacecolor=colour if usual else 'white')
+                    for e, x, y in zip(rows, xs, ys):
+                        axis.annotate(
+                            short_name(e), (x, y), (0, 5), textcoords='offset points', ha='center', fontsize=7, color=colour)
+                        for run in e.runs:
+                            if run.finished and score in run.last:
+                                handles['own run'], = axis.plot(
+                                    x, run.last[score], '*', markersize=12, color='black', markerfacecolor=colour)
+                axis.set_xlabel(title)
+                axis.grid(alpha=.25)
+                axis.margins(.06, .1)
+            left.set_ylabel(f'{SCORES[score]}, published')
+            left.set_title(f'{METHODS.get(method, method)}, {schedule}', loc='left', fontweight='bold')
+        names = [*FAMILIES.values(), 'own run']
+        labels = sorted(handles, key=lambda label: (names.index(label.split(',')[0]), label))
+        figure.legend([handles[label] for label in labels], labels, loc='outside right upper', frameon=False)
+        figure.savefig(path, dpi=200)
+    return sum(len(rows) for lines in panels.values() for rows in lines.values())
+
+
+def short_name(e: Entry) -> str:
+    """A variant in few letters, with a question mark where its score is not verified: T, B2-LI, S?"""
+    variant = (e.result.variant or e.result.backbone).removesuffix('_22k').removeprefix('gg_').removeprefix('t2t_vit_')
+    letter = dict(tiny='T', small='S', medium='M', base='B', large='L').get(variant, variant.upper().replace('_', '-'))
+    return letter if e.result.verified else f'{letter}?'

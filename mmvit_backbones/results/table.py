@@ -1,0 +1,273 @@
+"""The comparison: published results beside counted cost and own runs."""
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from mmengine.config import Config
+from rich.table import Table
+
+from ..engine.flops import Cost, common_size, count_config
+from .published import FAMILIES, METHODS, Number, Result
+from .runs import Run
+
+WAYS = 'modules', 'all'
+TASK_SCORES = dict(coco=('box_ap', 'mask_ap'), ade20k=('miou', 'miou_ms'), imagenet=('top1', 'top5'))
+SCORES = dict(box_ap='box AP', mask_ap='mask AP', miou='mIoU', miou_ms='mIoU ms', top1='top-1', top5='top-5')
+LEGEND = (
+    'Scores are published, not ours. GFLOPs are as the papers print them: multiply-adds, whatever they are called. '
+    'Counted here, on the whole detector or segmentor: parameters; GMACs, thousand millions of multiply-adds (FLOPs are '
+    'twice as many), by `modules` (convolution, linear and norm layers, without the products of attention: what mmdet '
+    "2's get_flops printed) and by `all` (with these). Box heads count 1000 proposals and mask heads 100. difference: "
+    'published less counted, by the way of counting that is nearer; = where they agree to the printed digit. An input in '
+    'parentheses is not stated by the paper. A question mark: recollected, not verified.')
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the comparison.
+
+    Attributes:
+        result: What is published.
+        cost: What the whole model costs at the paper's input, counted; None without a config, or where it was not to be
+            counted.
+        common: The same at the input that is common for the method, at which models can be compared.
+        runs: Own runs of the row's config.
+    """
+    result: Result
+    cost: Optional[Cost] = None
+    common: Optional[Cost] = None
+    runs: Tuple[Run, ...] = ()
+
+    @property
+    def way(self) -> Optional[str]:
+        """The way of counting that is nearer to the published FLOPs."""
+        if self.cost is None or self.result.flops_g is None:
+            return None
+        return min(WAYS, key=lambda way: abs(getattr(self.cost.macs, way) / 1e9 - self.result.flops_g))
+
+    @property
+    def params_difference(self) -> Optional[float]:
+        """Published less counted parameters in millions; 0 where they agree to the printed digit."""
+        return None if self.cost is None else difference(self.result.params_m, self.cost.params / 1e6)
+
+    @property
+    def flops_difference(self) -> Optional[float]:
+        """Published less counted multiply-adds in thousand millions, by `way`; 0 where they agree."""
+        return None if self.way is None else difference(self.result.flops_g, getattr(self.cost.macs, self.way) / 1e9)
+
+    @property
+    def notes(self) -> List[str]:
+        return [note for note in (self.result.note, *self.result.cost_notes) if note]
+
+
+def compare(results: Sequence[Result], configs: Optional[Path], runs: Sequence[Run] = (),
+            progress: Callable[[Iterable], Iterable] = iter) -> List[Entry]:
+    """Counts what the models of some rows cost, and puts own runs beside them.
+
+    Args:
+        results: The rows.
+        configs: Folder of the package's configs; None leaves the cost out.
+        runs: Own runs.
+        progress: Wraps the iteration over the rows, such as `rich.progress.track`.
+    """
+    counted: Dict[tuple, Cost] = {}
+    entries = []
+    for row in progress(results):
+        costs = []
+        if configs is not None and row.config is not None:
+            cfg = Config.fromfile(configs / f'{row.config}.py')
+            cfg.model.backbone.update(init_cfg=None, drop_path_rate=0.)  # the same model, under whatever schedule
+            for size in (row.flops_input or row.count_input or common_size(cfg), common_size(cfg)):
+                key = (str(cfg.model), size)
+                if key not in counted:
+                    counted[key] = count_config(cfg, size)
+                costs.append(counted[key])
+        entries.append(Entry(row, *costs, runs=tuple(run for run in runs if run.config == row.config)))
+    return entries
+
+
+def difference(published: Optional[Number], counted: float) -> Optional[float]:
+    """Published less counted; 0 where the printed digits are the same, None where nothing is published."""
+    if published is None:
+        return None
+    digits = len(str(published).partition('.')[2])
+    gap = published - counted
+    return 0. if abs(gap) <= .5 * 10**-digits + 1e-9 else gap
+
+
+class Column(NamedTuple):
+    title: str
+    text: Callable[[Entry], str]
+    justify: str = 'right'
+
+
+def columns(task: str, own: bool, numbers: Dict[str, int]) -> List[Column]:
+    """The columns of a table of one method.
+
+    Args:
+        task: Of the method.
+        own: Whether own runs are shown.
+        numbers: {note: its number}.
+    """
+    found = [
+        Column('family', lambda e: FAMILIES[e.result.family], 'left'),
+        Column('backbone', lambda e: e.result.backbone, 'left'),
+        Column('schedule', lambda e: e.result.schedule, 'left'),
+        Column('pre-training', lambda e: e.result.pretrain, 'left'),
+    ]
+    found += [Column(SCORES[key], lambda e, key=key: _printed(e.result, key)) for key in TASK_SCORES[task]]
+    if own:
+        found.append(Column('own run', lambda e: '; '.join(own_scores(run, task) for run in e.runs)))
+    return found + [
+        Column('params M', lambda e: _printed(e.result, 'params_m')),
+        Column('counted', lambda e: '' if e.cost is None else f'{e.cost.params / 1e6:.2f}'),
+        Column('difference', lambda e: _signed(e.params_difference)),
+        Column('GFLOPs', lambda e: _printed(e.result, 'flops_g')),
+        Column('input', _input),
+        Column('GMACs modules', lambda e: '' if e.cost is None else f'{e.cost.macs.modules / 1e9:.1f}'),
+        Column('GMACs all', lambda e: '' if e.cost is None else f'{e.cost.macs.all / 1e9:.1f}'),
+        Column('difference', lambda e: _signed(e.flops_difference) + (f' {e.way}' if e.way else '')),
+        Column('notes', lambda e: ', '.join(str(numbers[note]) for note in e.notes), 'left'),
+    ]
+
+
+def by_method(entries: Sequence[Entry]) -> Dict[str, List[Entry]]:
+    """The entries by method, those with configs first, and within a method by family."""
+    order = [*METHODS, *dict.fromkeys(e.result.method for e in entries if e.result.method not in METHODS)]
+    groups = {method: [e for e in entries if e.result.method == method] for method in order}
+    return {method: group for method, group in groups.items() if group}
+
+
+def number_notes(entries: Sequence[Entry]) -> Dict[str, int]:
+    """{note: its number}, in the order of the tables."""
+    notes = dict.fromkeys(note for group in by_method(entries).values() for e in group for note in e.notes)
+    return {note: i for i, note in enumerate(notes, 1)}
+
+
+def to_rich(entries: Sequence[Entry]) -> List[Union[Table, str]]:
+    """Tables for a terminal, one a method, and texts between and after them."""
+    parts: List[Union[Table, str]] = []
+    numbers, own = number_notes(entries), any(e.runs for e in entries)
+    for method, group in by_method(entries).items():
+        table = Table(title=METHODS.get(method, method))
+        found = columns(group[0].result.task, own, numbers)
+        for column in found:
+            table.add_column(column.title, justify=column.justify, no_wrap=True)
+        for e in group:
+            table.add_row(*(column.text(e) for column in found))
+        parts.append(table)
+    parts.append(LEGEND)
+    parts += [f'{number}  {note}' for note, number in numbers.items()]
+    return parts + _own_runs(entries)
+
+
+def to_markdown(entries: Sequence[Entry], level: int = 2) -> str:
+    """The same for Markdown, with headings of a level."""
+    numbers, own = number_notes(entries), any(e.runs for e in entries)
+    parts = [LEGEND]
+    for method, group in by_method(entries).items():
+        parts.append(f'{"#" * level} {METHODS.get(method, method)}')
+        found = columns(group[0].result.task, own, numbers)
+        lines = [[column.title for column in found], ['---:' if c.justify == 'right' else '---' for c in found]]
+        lines += [[column.text(e) for column in found] for e in group]
+        parts.append('\n'.join('| ' + ' | '.join(line) + ' |' for line in lines))
+    if numbers:
+        parts.append(f'{"#" * level} Notes')
+        parts.append('\n'.join(f'{number}. {note}' for note, number in numbers.items()))
+    runs = _own_runs(entries)
+    if runs:
+        parts += [f'{"#" * level} Own runs', '\n'.join(f'- {line}' for line in runs)]
+    return '\n\n'.join(parts) + '\n'
+
+
+def to_records(entries: Sequence[Entry]) -> List[dict]:
+    """All there is to know, unrounded, as one flat dict for each row and each own run of it."""
+    records = []
+    for e in entries:
+        row, cost = e.result, e.cost
+        record = {key: getattr(row, key) for key in ('family', 'backbone', 'variant', 'task', 'method', 'schedule', 'pretrain')}
+        record['crop'] = _size(row.crop)
+        record.update((key, getattr(row, key)) for key in SCORES)
+        record.update(
+            verified=row.verified,
+            published_params_m=row.params_m,
+            counted_params_m=cost and cost.params / 1e6,
+            params_difference_m=e.params_difference,
+            published_gflops=row.flops_g,
+            published_gflops_input=_size(row.flops_input),
+            counted_input=cost and _size(cost.size),
+            counted_gmacs_modules=cost and cost.macs.modules / 1e9,
+            counted_gmacs_all=cost and cost.macs.all / 1e9,
+            gmacs_difference=e.flops_difference,
+            gmacs_difference_by=e.way,
+            common_input=e.common and _size(e.common.size),
+            common_gmacs_modules=e.common and e.common.macs.modules / 1e9,
+            common_gmacs_all=e.common and e.common.macs.all / 1e9,
+            config=row.config,
+            notes=' '.join(e.notes),
+            source=row.source)
+        for run in e.runs or (None, ):
+            record.update({f'own_last_{key}': run and run.last.get(key) for key in TASK_SCORES[row.task]})
+            record.update({f'own_best_{key}': run and run.best.get(key) for key in TASK_SCORES[row.task]})
+            record.update(
+                own_work_dir=run and str(run.work_dir), own_iterations=run and run.iterations,
+                own_progress=run and f'{run.progress} of {run.length[0]} {run.length[1]}', own_code=run and run.code,
+                own_changes=run and '; '.join(run.changes))
+            records.append(dict(record))
+    return records
+
+
+def to_csv(entries: Sequence[Entry]) -> str:
+    """`to_records` as comma-separated values."""
+    records = to_records(entries)
+    keys = dict.fromkeys(key for record in records for key in record)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, keys, lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def own_scores(run: Run, task: str) -> str:
+    """The scores of a run's last evaluation, and the best ones where they are others."""
+    keys = [key for key in TASK_SCORES[task] if key in run.last]
+    if not keys:
+        return 'not evaluated'
+    last, best = (' / '.join(f'{scores[key]:.1f}' for key in keys) for scores in (run.last, run.best))
+    text = last if last == best else f'{last} (best {best})'
+    return text if run.finished else f'{text} after {run.progress} of {run.length[0]} {run.length[1]}'
+
+
+def _own_runs(entries: Sequence[Entry]) -> List[str]:
+    lines = {}
+    for e in entries:
+        for run in e.runs:
+            changes = '; '.join(run.changes) or 'none'
+            lines[run.work_dir] = (
+                f'{run.work_dir}: {run.config}, {own_scores(run, e.result.task)}, {run.iterations} iterations '
+                f'({run.progress} of {run.length[0]} {run.length[1]}), code {run.code or "not recorded"}. Changes against '
+                f'the config: {changes}')
+    return list(lines.values())
+
+
+def _printed(result: Result, key: str) -> str:
+    value = getattr(result, key)
+    return '' if value is None else f'{value}' if result.verified else f'{value}?'
+
+
+def _signed(gap: Optional[float]) -> str:
+    if gap is None:
+        return ''
+    return f'{gap:+.2f}' if 0 < abs(gap) < 1 else f'{gap:+.1f}' if gap else '='
+
+
+def _input(e: Entry) -> str:
+    if e.result.flops_input:
+        return _size(e.result.flops_input)
+    return '' if e.cost is None else f'({_size(e.cost.size)})'
+
+
+def _size(size: Optional[Tuple[int, int]]) -> Optional[str]:
+    return size and f'{size[0]}x{size[1]}'

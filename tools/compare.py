@@ -1,0 +1,126 @@
+"""Compares backbones: published results, counted cost, own runs.
+
+    python tools/compare.py --method mask_rcnn --schedule 1x
+    python tools/compare.py --family cswin swin --format csv --out table.csv
+    python tools/compare.py --method upernet --runs work_dirs --plot upernet.svg --html comparison.html
+
+Counts whole detectors and segmentors on the meta device (a third of a second each). --update-docs writes the tables of
+README.md and docs/model_zoo.md, and model-index.yml with its metafiles.
+"""
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from mmvit_backbones.engine.config import INSTALL, UsageError, run
+from mmvit_backbones.results import (FAMILIES, METHODS, ResultsError, compare, find_runs, load_results, read_run, to_csv,
+                                     to_markdown, to_rich)
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = ROOT / 'configs'
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    rows = parser.add_argument_group('rows (all of detection and segmentation, unless chosen)')
+    rows.add_argument('--family', nargs='+', metavar='NAME', help=f'of {", ".join(FAMILIES)}')
+    rows.add_argument('--method', nargs='+', metavar='NAME', help=f'such as {", ".join(METHODS)}; classification')
+    rows.add_argument('--schedule', nargs='+', metavar='NAME', help='such as 1x, 3x, 160k')
+    rows.add_argument('--pretrain', nargs='+', metavar='NAME', help='such as in1k, in22k, moby')
+    rows.add_argument('--config', nargs='+', metavar='NAME', help='configs, with or without folder and ending')
+    parser.add_argument('--runs', nargs='+', metavar='DIR', help='work directories of own runs, or folders of such')
+    parser.add_argument('--no-count', action='store_true', help='published figures alone')
+    parser.add_argument('--format', choices=['table', 'markdown', 'csv'], default='table', help='[%(default)s]')
+    parser.add_argument('--out', metavar='FILE', help='write the table there instead of printing it')
+    parser.add_argument('--plot', metavar='FILE', help='draw accuracy against cost: a .png, .svg or .pdf file')
+    parser.add_argument('--html', metavar='FILE', help='write a page to sort, filter and plot in a browser, without a network')
+    parser.add_argument('--update-docs', action='store_true', help="write the repository's tables and model index")
+    return parser.parse_args()
+
+
+def choose(args):
+    """The rows that are asked for.
+
+    Raises:
+        UsageError: No row has a value, or no row has all of them.
+    """
+    every = load_results()
+    rows = every if args.method else [row for row in every if row.task != 'imagenet']
+    for key in ('family', 'method', 'schedule', 'pretrain', 'config'):
+        wanted = getattr(args, key)
+        if not wanted:
+            continue
+        if key == 'config':
+            wanted = [Path(name).name.removesuffix('.py') for name in wanted]
+        known = list(dict.fromkeys(value for value in (getattr(row, key) for row in every) if value))
+        for value in wanted:
+            if value not in known:
+                raise UsageError(f'--{key} {value}: there is no such row. Known: {", ".join(known)}')
+        rows = [row for row in rows if getattr(row, key) in wanted]
+    if not rows:
+        raise UsageError('No row has all of what was asked for. Leave out one of --family, --method, --schedule, --pretrain, '
+                         '--config')
+    return rows
+
+
+def write(path, text):
+    """Writes a file as a whole or not at all."""
+    path = Path(path)
+    part = path.with_name(f'{path.name}.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding='utf-8')
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(f'{path} could not be written: {error}') from error
+
+
+def main():
+    args = parse_args()
+    if args.update_docs and any(value for key, value in vars(args).items() if key not in ('update_docs', 'format')):
+        raise UsageError('--update-docs writes all rows; give no other option with it')
+    rows = choose(args)
+    runs = [read_run(folder, CONFIGS) for folder in find_runs(args.runs or ())]
+    errors = Console(stderr=True)
+    try:
+        entries = compare(rows, None if args.no_count else CONFIGS, runs,
+                          lambda rows: track(rows, 'counting', console=errors, transient=True))
+    except ModuleNotFoundError as error:
+        raise UsageError(f'Counting needs the package {error.name!r}, which is not installed. {INSTALL}, or give '
+                         '--no-count') from error
+    other = [run for run in runs if all(run not in entry.runs for entry in entries)]
+    if other:
+        errors.print('Runs without a row here: ' + ', '.join(f'{run.work_dir} ({run.config})' for run in other), style='yellow')
+    if args.update_docs:
+        from mmvit_backbones.results.documents import documents
+        for path, text in documents(ROOT, entries).items():
+            write(path, text)
+            print(path.relative_to(ROOT))
+        return
+    if args.plot:
+        from mmvit_backbones.results.plot import plot
+        drawn = plot(entries, args.plot)
+        print(f'{args.plot}: {drawn} points', file=sys.stderr)
+    if args.html:
+        from mmvit_backbones.results.page import to_html
+        write(args.html, to_html(entries))
+        print(args.html, file=sys.stderr)
+    if args.format != 'table':
+        text = to_csv(entries) if args.format == 'csv' else to_markdown(entries)
+        write(args.out, text) if args.out else print(text, end='')
+        return
+    wide = max(200, shutil.get_terminal_size().columns)  # tables are not cut off where nobody could scroll to the rest
+    console = Console(width=wide, record=bool(args.out), file=open(os.devnull, 'w') if args.out else None)
+    for part in to_rich(entries):
+        console.print(part, markup=False, highlight=False)
+    if args.out:
+        write(args.out, console.export_text())
+
+
+if __name__ == '__main__':
+    run(main)
