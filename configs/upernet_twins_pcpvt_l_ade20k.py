@@ -1,5 +1,5 @@
 """UPerNet, Twins-PCPVT-L, ADE20K, 160k. Published: mIoU 48.6, multi-scale 49.8 (arXiv 2104.13840, Table 2;
-Meituan-AutoML/Twins@c1ff671:README.md).
+Meituan-AutoML/Twins@c1ff671:README.md), 48.59 (Meituan-AutoML/Twins@c1ff671:logs).
 
     tools/dist_train.sh configs/upernet_twins_pcpvt_l_ade20k.py 8
 

@@ -102,9 +102,9 @@ def test_padding_takes_part_only_where_that_is_asked_for():
 def test_size_and_cost_are_those_published_and_the_cost_grows_with_the_area(variant, params, gmacs):
     with torch.device('meta'):
         model = build(f'gg_transformer/{variant}', out_norm=False)
-        macs = {side: count_macs(lambda: model(torch.empty(1, 3, side, side))) for side in (224, 448, 896)}
+        macs = {side: count_macs(lambda: model(torch.empty(1, 3, side, side))).all for side in (224, 448, 896)}
     classifier = 2 * 768 + 768 * 1000 + 1000
     assert round((sum(p.numel() for p in model.parameters()) + classifier) / 1e6) == params
     # the papers' figures are Swin's, that is without the gaze convolutions, 0.07 G
-    assert macs[224] / 1e9 == pytest.approx(gmacs, abs=.12)
+    assert macs[224] / 1e9 == pytest.approx(gmacs, rel=.015)
     assert macs[448] == 4 * macs[224] and macs[896] == 16 * macs[224]

@@ -103,7 +103,7 @@ def measure(name, args, rate):
     with torch.device('meta'):
         model = MODELS.build(list_backbones()[name]).eval()
         images = torch.empty(shape)
-    macs = count_macs(lambda: model(images))
+    macs = count_macs(lambda: model(images)).all
     params = sum(p.numel() for p in model.parameters())
 
     before = peak_of_process()

@@ -133,12 +133,13 @@ def weights_folder() -> Path:
     return Path(os.environ.get('MMVIT_WEIGHTS', 'weights')).expanduser()
 
 
-def locate(source: str) -> Path:
+def locate(source: str, fetch: bool = True) -> Path:
     """The local file of a checkpoint, fetched first where that is needed.
 
     Args:
         source: Path, ``http(s)://`` URL, or ``mmvit://<name of ZOO>``. Fetched files are kept in `weights_folder`,
             and one that is already there is used.
+        fetch: False only tells where the file is, or will be once it is fetched.
 
     Raises:
         CheckpointError: It can't be had; the message says where to get it and where to put it.
@@ -161,6 +162,8 @@ def locate(source: str) -> Path:
         if weights.url is None:
             why = 'its page has no address for programs' if weights.page else 'the authors have not published it'
             raise CheckpointError(f'{source} is not here, and {why}. {advice}.')
+        if not fetch:
+            return target
         if is_main_process():
             _fetch(weights.url, target, advice)
         barrier()

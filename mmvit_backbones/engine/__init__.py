@@ -1,5 +1,5 @@
 """What training and measuring need of a backbone."""
-from .flops import count_macs
+from .flops import Cost, Macs, count_config, count_macs
 from .layer_decay import LayerDecayOptimWrapperConstructor
 
-__all__ = ['count_macs', 'LayerDecayOptimWrapperConstructor']
+__all__ = ['Cost', 'Macs', 'count_config', 'count_macs', 'LayerDecayOptimWrapperConstructor']

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 import torch
 from mmengine.config import Config, DictAction
@@ -15,6 +15,8 @@ from mmengine.device import get_device
 from .. import __version__
 
 INSTALL = 'Install the OpenMMLab packages: pip install -e .[onedl] (README, section Installation)'
+DATA_ADVICE = ('Put the data there, or name its folder with --data-root DIR. The layouts are in the README, section Data; '
+               '`python tools/make_shapes.py` makes a small set to try things on.')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
@@ -85,16 +87,14 @@ def set_data_root(cfg: Config, root: str) -> None:
                 node[key] = new + value[len(former):]
 
 
-def check_data(cfg: Config, *names: str) -> None:
-    """Looks for the files and folders that a run will read.
+def missing_data(cfg: Config, *names: str) -> List[str]:
+    """What a run will read and will not find: a sentence for each file or folder.
 
     Args:
         cfg: The config.
         names: Its parts that the run uses, such as 'train_dataloader' and 'val_evaluator'.
-
-    Raises:
-        UsageError: One is missing; the message names where it was looked for and how to set another place.
     """
+    missing = {}
     for name, node in _nodes(cfg, names):
         root = node.get('data_root') or ''
         paths = [root] if root else []
@@ -104,10 +104,18 @@ def check_data(cfg: Config, *names: str) -> None:
         paths += [_join(root, part) for part in prefix.values() if part]
         for path in paths:
             if '://' not in path and not os.path.exists(path):
-                raise UsageError(
-                    f'{name} reads {path}, which does not exist (looked for at {os.path.abspath(path)}). Put the data '
-                    'there, or name its folder with --data-root DIR. The layouts are in the README, section Data; '
-                    '`python tools/make_shapes.py` makes a small set to try things on.')
+                missing.setdefault(path, f'{name} reads {path}, which does not exist (looked for at {os.path.abspath(path)})')
+    return list(missing.values())
+
+
+def check_data(cfg: Config, *names: str) -> None:
+    """Looks for the files and folders that a run will read; arguments as `missing_data`.
+
+    Raises:
+        UsageError: One is missing; the message names where it was looked for and how to set another place.
+    """
+    for sentence in missing_data(cfg, *names):
+        raise UsageError(f'{sentence}. {DATA_ADVICE}')
 
 
 def remove_pretrained(cfg: dict) -> None:

@@ -93,6 +93,7 @@ def metafile(family: str, entries: Sequence[Entry]) -> str:
             'Metadata': {
                 'Training Data': DATASETS[row.task],
                 'Method': METHODS[row.method],
+                'Scores': 'as reported by the authors, not reproduced here' if _metrics(row) else 'none published',
                 'Schedule': row.schedule,
                 'Pre-training': row.pretrain,
                 'Parameters': e.cost.params,
@@ -102,14 +103,12 @@ def metafile(family: str, entries: Sequence[Entry]) -> str:
             },
             'Results': [],
         })
-        scores = _metrics(row)
-        for task, metrics in scores.items():
+        for task, metrics in _metrics(row).items():
             model['Results'].append({
                 'Task': task, 'Dataset': DATASETS[row.task], 'Metrics': metrics,
-                'Reported by': 'authors' if row.verified else 'authors, recollected and not verified', 'Source': row.source
+                'Reported by': 'the authors' if row.verified else 'the authors, recollected and not verified',
+                'Source': row.source
             })
-        if not model['Results']:
-            model['Metadata']['Remark'] = row.note
     for model in models.values():
         if not model['Results']:
             del model['Results']

@@ -2,8 +2,8 @@
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple, Union
 
-from .published import FAMILIES, METHODS, ResultsError
-from .table import SCORES, TASK_SCORES, Entry, by_method
+from .published import FAMILIES, METHODS, SCORES, ResultsError
+from .table import TASK_SCORES, Entry, by_method
 
 # Colours that differ in lightness as well, so that a print in grey keeps some of it; markers tell the rest.
 COLOURS = ('#0b3c8c', '#d1495b', '#2e8b57', '#8c510a', '#7b3fa0', '#e08214', '#1b9aaa', '#4d4d4d', '#c51b7d', '#5aae61',

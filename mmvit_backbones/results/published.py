@@ -19,6 +19,9 @@ METHODS: Dict[str, str] = {
     'upernet': 'UPerNet', 'semantic_fpn': 'Semantic FPN'
 }  # yapf: disable
 """{method: its name in print} of the methods that have configs here; results of others are data only."""
+SCORES: Dict[str, str] = dict(
+    box_ap='box AP', mask_ap='mask AP', miou='mIoU', miou_ms='mIoU ms', top1='top-1', top5='top-5')
+"""{score: its name in tables}"""
 
 
 class ResultsError(Exception):
@@ -89,7 +92,6 @@ class Result:
         return '/'.join((self.family, self.variant or self.backbone, self.method, self.schedule, self.pretrain))
 
 
-_SCORES = 'box_ap', 'mask_ap', 'miou', 'miou_ms', 'top1', 'top5'
 _AMOUNTS = 'params_m', 'flops_g', 'fps', 'gpu_img_per_s', 'cpu_latency_ms'
 _SIZES = 'flops_input', 'count_input', 'crop'
 _KEYS = {field.name for field in fields(Result)} - {'family'}
@@ -158,9 +160,10 @@ def _result(row: dict, family: str, notes: Dict[str, str], where: str) -> Result
     check(row['task'] in TASKS, 'task', f'one of {", ".join(TASKS)}')
     for key in ('variant', 'config', 'scale', 'testing', 'note'):
         check(isinstance(row.get(key, ''), str), key, 'a text')
-    for key in _SCORES:
+    for key in SCORES:
         check(key not in row or _is_number(row[key]) and 0 <= row[key] <= 100, key, 'a number between 0 and 100')
-    check(all(_is_number(value) for value in row.get('ap', {}).values()), 'ap', 'numbers by name')
+    further = row.get('ap', {})
+    check(isinstance(further, dict) and all(map(_is_number, further.values())), 'ap', 'numbers by name')
     for key in _AMOUNTS:
         check(key not in row or _is_number(row[key]) and row[key] > 0, key, 'a number above 0')
     for key in _SIZES:
@@ -168,9 +171,10 @@ def _result(row: dict, family: str, notes: Dict[str, str], where: str) -> Result
         check(isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size), key,
               'a height and a width in pixels')
     check(isinstance(row.get('verified', True), bool), 'verified', 'true or false')
-    check(all(note in notes for note in row.get('cost_notes', ())), 'cost_notes', f'a list of {", ".join(notes)}')
+    chosen = row.get('cost_notes', [])
+    check(isinstance(chosen, list) and all(note in notes for note in chosen), 'cost_notes', f'a list of {", ".join(notes)}')
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-    values['cost_notes'] = tuple(notes[note] for note in row.get('cost_notes', ()))
+    values['cost_notes'] = tuple(notes[note] for note in chosen)
     return Result(family=family, **values)
 
 

@@ -9,12 +9,11 @@ from mmengine.config import Config
 from rich.table import Table
 
 from ..engine.flops import Cost, common_size, count_config
-from .published import FAMILIES, METHODS, Number, Result
+from .published import METHODS, SCORES, Number, Result
 from .runs import Run
 
 WAYS = 'modules', 'all'
 TASK_SCORES = dict(coco=('box_ap', 'mask_ap'), ade20k=('miou', 'miou_ms'), imagenet=('top1', 'top5'))
-SCORES = dict(box_ap='box AP', mask_ap='mask AP', miou='mIoU', miou_ms='mIoU ms', top1='top-1', top5='top-5')
 LEGEND = (
     'Scores are published, not ours. GFLOPs are as the papers print them: multiply-adds, whatever they are called. '
     'Counted here, on the whole detector or segmentor: parameters; GMACs, thousand millions of multiply-adds (FLOPs are '
@@ -112,7 +111,6 @@ def columns(task: str, own: bool, numbers: Dict[str, int]) -> List[Column]:
         numbers: {note: its number}.
     """
     found = [
-        Column('family', lambda e: FAMILIES[e.result.family], 'left'),
         Column('backbone', lambda e: e.result.backbone, 'left'),
         Column('schedule', lambda e: e.result.schedule, 'left'),
         Column('pre-training', lambda e: e.result.pretrain, 'left'),
@@ -130,6 +128,7 @@ def columns(task: str, own: bool, numbers: Dict[str, int]) -> List[Column]:
         Column('GMACs all', lambda e: '' if e.cost is None else f'{e.cost.macs.all / 1e9:.1f}'),
         Column('difference', lambda e: _signed(e.flops_difference) + (f' {e.way}' if e.way else '')),
         Column('notes', lambda e: ', '.join(str(numbers[note]) for note in e.notes), 'left'),
+        Column('config', lambda e: e.result.config or '', 'left'),
     ]
 
 

@@ -1,0 +1,429 @@
+"""Published results, counted cost, own runs, and the tables of them."""
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+import yaml
+from conftest import DATA, authors_state, build, config, read_record
+from mmengine.config import Config
+from rich.console import Console
+from torch import nn
+
+from mmvit_backbones import list_backbones
+from mmvit_backbones.datasets import make_shapes
+from mmvit_backbones.engine import count_config, count_macs
+from mmvit_backbones.results import (FAMILIES, METHODS, ResultsError, compare, find_runs, load_results, read_run, resolve,
+                                     to_csv, to_markdown, to_rich)
+from mmvit_backbones.results.documents import documents
+from mmvit_backbones.results.page import to_html
+from mmvit_backbones.results.plot import plot
+from mmvit_backbones.results.published import FOLDER
+from mmvit_backbones.results.table import difference
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = ROOT / 'configs'
+RESULTS = load_results()
+WITH_CONFIG = [row for row in RESULTS if row.config]
+
+
+@pytest.fixture(scope='module')
+def entries():
+    """All rows of detection and segmentation, counted."""
+    return compare([row for row in RESULTS if row.task != 'imagenet'], CONFIGS)
+
+
+# The data.
+
+
+def test_every_config_knows_its_rows():
+    benchmarks = {path.stem for path in CONFIGS.glob('*.py')} - {path.stem for path in CONFIGS.glob('*_shapes.py')}
+    assert {row.config for row in WITH_CONFIG} == benchmarks
+
+
+def test_every_row_of_a_method_with_configs_has_one():
+    """Unless it is of a model that this package does not have."""
+    assert [row.name for row in RESULTS if row.method in METHODS and row.variant and not row.config] == []
+    assert {row.family for row in RESULTS} == set(FAMILIES) == {name.split('/')[0] for name in list_backbones()}
+
+
+@pytest.mark.parametrize('name', sorted({row.config for row in WITH_CONFIG}))
+def test_rows_fit_their_config(name):
+    path = CONFIGS / f'{name}.py'
+    cfg, text = Config.fromfile(path), path.read_text()
+    for row in (row for row in WITH_CONFIG if row.config == name):
+        assert config(f'{row.family}/{row.variant}')['type'] == cfg.model.backbone.type
+        assert cfg.model.backbone.arch == row.variant.removesuffix('_22k')
+        assert name.startswith(dict(semantic_fpn='semfpn').get(row.method, row.method.replace('mask_rcnn', 'maskrcnn')) + '_')
+        weights = (cfg.model.backbone.get('init_cfg') or {}).get('checkpoint', '')
+        assert weights.endswith('_moby') == (row.pretrain == 'moby')
+        assert row.pretrain != 'in22k' or weights.endswith('_22k') or '_22k' not in row.variant
+        epochs = dict([('1x', 12), ('3x', 36)]).get(row.schedule)
+        assert cfg.train_cfg.get('max_epochs') == epochs
+        assert epochs or cfg.train_cfg.max_iters == 1000 * int(row.schedule.removesuffix('k'))
+        if row.crop:
+            assert tuple(cfg.model.data_preprocessor.size) == row.crop
+        scores = [row.box_ap, row.mask_ap, row.miou, row.miou_ms]
+        docstring = ' '.join(text.split('"""')[1].split())
+        assert all(re.search(rf'(?<![\d.]){re.escape(str(score))}(?!\d)', docstring) for score in scores if score is not None)
+
+
+def damage(folder, change):
+    """A copy of the data in which a change is made to Swin's."""
+    shutil.copytree(FOLDER, folder)
+    data = json.loads((folder / 'swin.json').read_text())
+    change(data)
+    (folder / 'swin.json').write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda data: data['results'][1].pop('source'), r'swin.json, result 2: source must be a text, but is missing'),
+    (lambda data: data['results'][1].update(top1='81'), r'result 2: top1 must be a number between 0 and 100, but is .81.'),
+    (lambda data: data['results'][0].update(top1=812), r'top1 must be a number between 0 and 100, but is 812'),
+    (lambda data: data['results'][0].update(params_m=-1), r'params_m must be a number above 0'),
+    (lambda data: data['results'][0].update(flops_input=[224]), r'flops_input must be a height and a width'),
+    (lambda data: data['results'][0].update(flops_input=7), r'flops_input must be a height and a width'),
+    (lambda data: data['results'][0].update(box_app=1), r'box_app must be left out, or one of .*box_ap'),
+    (lambda data: data['results'][0].update(task='nyu'), r'task must be one of imagenet, coco, ade20k'),
+    (lambda data: data['results'][0].update(verified='no'), r'verified must be true or false'),
+    (lambda data: data['results'][0].update(cost_notes=['none']), r'cost_notes must be a list of projection'),
+    (lambda data: data['results'][0].update(cost_notes=7), r'cost_notes must be a list of projection'),
+    (lambda data: data['results'][0].update(ap=[1]), r'ap must be numbers by name'),
+    (lambda data: data['results'].append(3), r'it must be an object'),
+    (lambda data: data.pop('results'), r'must hold an object with a list "results"'),
+])  # yapf: disable
+def test_damaged_results(tmp_path, change, message):
+    damage(tmp_path / 'papers', change)
+    with pytest.raises(ResultsError, match=message):
+        load_results(tmp_path / 'papers')
+
+
+def test_unreadable_results(tmp_path):
+    with pytest.raises(ResultsError, match='cswin.json does not exist'):
+        load_results(tmp_path)
+    (tmp_path / 'cswin.json').write_text('{"results": [')
+    with pytest.raises(ResultsError, match='cswin.json is damaged'):
+        load_results(tmp_path)
+
+
+def test_names_of_rows():
+    for name in ('maskrcnn_swin_t_coco', 'configs/maskrcnn_swin_t_coco.py', 'swin/tiny/mask_rcnn/1x/in1k'):
+        assert [row.box_ap for row in resolve(name, RESULTS)] == [43.7]
+    assert {row.pretrain for row in resolve('swin/tiny/mask_rcnn/1x', RESULTS)} == {'in1k', 'moby'}
+    assert {row.variant for row in resolve('pvt_v2/b2', RESULTS)} == {'b2'}  # and not b2_li
+    with pytest.raises(ResultsError, match='swin/giant is neither .* Known: swin/tiny/classification/300e/in1k, swin/small'):
+        resolve('swin/giant', RESULTS)
+
+
+# Counting.
+
+
+def test_counts_of_modules():
+    x = torch.randn(2, 3, 8, 6)
+    assert count_macs(lambda: nn.Conv2d(3, 10, 3, stride=2, padding=1)(x)) == (2 * 10 * 12 * 27, ) * 2
+    assert count_macs(lambda: nn.Conv2d(3, 6, 3, groups=3)(x)) == (2 * 6 * 24 * 9, ) * 2
+    assert count_macs(lambda: nn.ConvTranspose2d(3, 5, 2, stride=2)(x)) == (2 * 48 * 3 * 5 * 4, ) * 2
+    for bias in (True, False):
+        linear = nn.Linear(6, 5, bias=bias)
+        assert count_macs(lambda: linear(x)) == (2 * 3 * 8 * 6 * 5, ) * 2
+        assert count_macs(lambda: linear(x.transpose(1, 2))) == (2 * 3 * 8 * 6 * 5, ) * 2  # not contiguous
+    for norm in (nn.LayerNorm(6), nn.GroupNorm(1, 3), nn.BatchNorm2d(3), nn.BatchNorm2d(3).eval()):
+        assert count_macs(lambda: norm(x)) == (2 * x.numel(), ) * 2
+
+
+def test_counts_of_attention():
+    q, k, v = torch.randn(3, 2, 4, 10, 8)
+    expected = (0, 2 * 2 * 4 * 10 * 10 * 8)
+    assert count_macs(lambda: (q @ k.transpose(-1, -2)).softmax(-1) @ v) == expected
+    assert count_macs(lambda: F.scaled_dot_product_attention(q, k, v)) == expected
+    assert count_macs(lambda: F.scaled_dot_product_attention(q, k, v, attn_mask=torch.randn(10, 10))) == expected
+    meta = [x.to('meta') for x in (q, k, v)]
+    assert count_macs(lambda: F.scaled_dot_product_attention(*meta)) == expected
+
+
+@pytest.mark.parametrize('name', ['swin/tiny', 'cswin/tiny', 'pvt_v2/b0', 'sg_former/s', 'fcvit/tiny', 'msg_transformer/tiny'])
+def test_counts_on_the_meta_device_are_those_of_a_real_run(name):
+    model, images = build(name), torch.randn(1, 3, 96, 64)
+    real = count_macs(lambda: model(images))
+    model, images = model.to('meta'), images.to('meta')
+    assert count_macs(lambda: model(images)) == real
+
+
+@pytest.mark.parametrize('name, gmacs', [('cswin/tiny', 4.32), ('cswin/small', 6.80), ('cswin/base', 14.95), ('pvt/small', 3.8),
+                                         ('pvt_v2/b2', 4.03), ('swin/tiny', 4.49), ('twins_svt/small', 2.93)])
+def test_counted_cost_is_that_of_the_sheets(name, gmacs):
+    with torch.device('meta'):
+        model = build(name)
+        images = torch.empty(1, 3, 224, 224)
+    assert count_macs(lambda: model(images)).all / 1e9 == pytest.approx(gmacs, abs=.06)
+
+
+@pytest.mark.parametrize('path, gmacs, params', [
+    ('mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 260, 44),
+    ('retinanet/retinanet_r50_fpn_1x_coco.py', 239, 38),
+])
+def test_counts_of_resnets_are_those_of_the_old_tool(path, gmacs, params):
+    """As the papers print them beside theirs (recollected)."""
+    import mmdet
+    cost = count_config(Config.fromfile(f'{mmdet.__path__[0]}/.mim/configs/{path}'))
+    assert (round(cost.macs.modules / 1e9), round(cost.params / 1e6)) == (gmacs, params)
+    assert cost.macs.all == cost.macs.modules
+
+
+def test_differences_beyond_rounding():
+    assert difference(48, 47.6) == difference(48, 48.4) == difference(44.0, 43.96) == difference(25.7, 25.75) == 0
+    assert difference(48, 47.4) == pytest.approx(.6) and difference(44.0, 43.7) == pytest.approx(.3)
+    assert difference(None, 1.) is None
+
+
+def test_every_difference_has_a_note_and_every_note_a_difference(entries):
+    assert all(entry.cost for entry in entries if entry.result.config)
+    differ = {entry.result.name for entry in entries if entry.params_difference or entry.flops_difference}
+    noted = {entry.result.name for entry in entries if entry.result.cost_notes}
+    assert differ == noted and len(differ) > 50
+
+
+# Tables, plot, page.
+
+
+def test_tables_hold_every_row(entries):
+    console = Console(width=250, file=io.StringIO())
+    for part in to_rich(entries):
+        console.print(part, markup=False, highlight=False)
+    text, markdown = console.file.getvalue(), to_markdown(entries)
+    lines = [line for line in text.splitlines() if line.startswith('│')]
+    assert len(lines) == len(entries) == sum(line.startswith('| ') and '|' in line[2:] for line in markdown.splitlines()) - 2 * len(
+        {entry.result.method for entry in entries})
+    swin = next(line for line in lines if 'maskrcnn_swin_t_coco' in line)
+    assert [cell.strip() for cell in swin.split('│')[1:-1]] == [
+        'Swin-T', '1x', 'in1k', '43.7', '39.8', '48', '47.79', '=', '267', '800x1280', '262.7', '265.8', '+1.2 all', '2',
+        'maskrcnn_swin_t_coco'
+    ]
+    assert '48.4?' in markdown  # not verified
+    notes = re.findall(r'^(\d+)\. ', markdown, re.M)
+    assert notes == [str(i) for i in range(1, len(notes) + 1)]
+
+
+def test_csv(entries):
+    rows = list(csv.DictReader(io.StringIO(to_csv(entries))))
+    assert len(rows) == len(entries)
+    row = next(row for row in rows if row['config'] == 'upernet_twins_svt_s_ade20k' and row['miou'] == '46.2')
+    assert (row['published_gflops'], row['published_gflops_input'], row['common_input']) == ('228', '512x512', '512x2048')
+    assert float(row['counted_gmacs_all']) == pytest.approx(227.9, abs=.05) and float(row['gmacs_difference']) == 0
+
+
+@pytest.mark.parametrize('ending', ['png', 'svg'])
+def test_plot(entries, tmp_path, ending):
+    path = tmp_path / f'plot.{ending}'
+    shown = [entry for entry in entries if entry.result.method == 'upernet']
+    drawn = plot(shown, path)
+    assert drawn == len({entry.result.config for entry in shown if entry.result.miou})
+    if ending == 'svg':
+        text = path.read_text()
+        assert all(name in text for name in ('Shuffle Transformer', 'mIoU, published', 'UPerNet, 160k', '512x2048 or 640x2560'))
+    else:
+        assert path.read_bytes().startswith(b'\x89PNG')
+    with pytest.raises(ResultsError, match='ends in .png, .svg, .pdf'):
+        plot(shown, tmp_path / 'plot.doc')
+    with pytest.raises(ResultsError, match='nothing to plot'):
+        plot(compare([row for row in RESULTS if row.method == 'classification'], None), path)
+
+
+def test_page(entries):
+    page = to_html(entries)
+    assert re.findall(r'(?:src|href)\s*=|https?://(?!www.w3.org/2000/svg)\S+|@import', page.split('const data')[0]) == []
+    data = json.loads(re.search(r'^const data = (.*);$', page, re.M)[1].replace('<\\/', '</'))
+    assert len(data['records']) == len(entries)
+    row = next(row for row in data['records'] if row['config'] == 'maskrcnn_swin_s_3x_coco')
+    assert row['label'] == 'S' and row['box_ap'] == 48.5 and round(row['common_gmacs_all']) == 357
+    assert '"DATA"' not in page
+
+
+def test_documents_are_not_stale(entries):
+    """Written anew by `python tools/compare.py --update-docs`."""
+    for path, text in documents(ROOT, entries).items():
+        assert path.read_text(encoding='utf-8') == text, f'{path} is stale: python tools/compare.py --update-docs'
+
+
+def test_model_index_points_to_configs():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    names = set()
+    for part in index['Import']:
+        for model in yaml.safe_load((ROOT / part).read_text())['Models']:
+            names.add(model['Name'])
+            assert (ROOT / model['Config']).is_file()
+            assert all('the authors' in result['Reported by'] and result['Source'] for result in model.get('Results', ()))
+    assert names == {row.config for row in WITH_CONFIG}
+
+
+# Own runs.
+
+
+def write_run(folder, name='maskrcnn_cswin_t_coco', lines=(), time='20260101_000000', change=None, tested=None, dump=True):
+    """A work directory as mmengine leaves one."""
+    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    part = folder / time
+    (part / 'vis_data').mkdir(parents=True)
+    if dump:
+        cfg.dump(folder / f'{name}.py')
+    if change:
+        change(cfg)
+    cfg.dump(part / 'vis_data' / 'config.py')
+    if lines:
+        (part / 'vis_data' / 'scalars.json').write_text('\n'.join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+    if tested:
+        (part / f'{time}.json').write_text(json.dumps(tested))
+    return folder
+
+
+def epoch(number, box, mask):
+    return [dict(loss=1., epoch=number, iter=100 * number, step=100 * number), {'coco/bbox_mAP': box, 'coco/segm_mAP': mask, 'step': number}]
+
+
+def test_a_run_that_was_interrupted(tmp_path):
+    run = write_run(tmp_path / 'run', lines=[*epoch(1, .2, .1), *epoch(2, .3, .25), '{"loss": 0.5, "ep'])
+    found = read_run(run, CONFIGS)
+    assert (found.iterations, found.progress, found.length, found.finished) == (200, 2, (12, 'epochs'), False)
+
+    def change(cfg):
+        cfg.train_dataloader.batch_size = 4
+        cfg.train_dataloader.num_workers = 0
+        cfg.code = '0.1.0, commit abc'
+        cfg.val_dataloader.dataset.data_root = cfg.train_dataloader.dataset.data_root = '/elsewhere/'
+        cfg.val_evaluator.ann_file = '/elsewhere/annotations/instances_val2017.json'
+
+    write_run(run, lines=[*epoch(11, .467, .4), *epoch(12, .466, .422), ''], time='20260102_000000', change=change)
+    found = read_run(run, CONFIGS)
+    assert (found.iterations, found.finished, found.code) == (1200, True, '0.1.0, commit abc')
+    assert found.last == pytest.approx(dict(box_ap=46.6, mask_ap=42.2)) and found.best == pytest.approx(dict(box_ap=46.7, mask_ap=42.2))
+    assert found.changes == ('train_dataloader.batch_size: 2 -> 4', 'data: data/coco -> /elsewhere')
+    entry, = compare(resolve('maskrcnn_cswin_t_coco', RESULTS), None, [found])
+    markdown = to_markdown([entry])
+    assert '| 46.7 | 42.2 | 46.6 / 42.2 (best 46.7 / 42.2) |' in markdown
+    assert '1200 iterations (12 of 12 epochs), code 0.1.0, commit abc. Changes against the config: train_dataloader' in markdown
+
+
+def test_a_run_evaluated_at_several_scales(tmp_path):
+    name = 'upernet_cswin_t_ade20k'
+    train = [dict(loss=1., iter=160000, step=160000), dict(mIoU=48.9, step=160000)]
+    run = write_run(tmp_path / 'run', name, train)
+
+    def tta(cfg):
+        cfg.model = dict(type='SegTTAModel', module=cfg.model)
+
+    write_run(run, name, time='20260102_000000', change=tta, tested=dict(mIoU=50.1))
+    found = read_run(run, CONFIGS)
+    assert found.last == dict(miou=48.9, miou_ms=50.1) and found.finished and found.changes == ()
+
+
+def test_bad_runs(tmp_path):
+    with pytest.raises(ResultsError, match='There is no work directory'):
+        find_runs([tmp_path / 'nowhere'])
+    with pytest.raises(ResultsError, match='holds no log of a run'):
+        find_runs([tmp_path])
+    with pytest.raises(ResultsError, match='holds no log of a run'):
+        read_run(tmp_path, CONFIGS)
+    with pytest.raises(ResultsError, match='no log of a training run'):
+        read_run(write_run(tmp_path / 'a'), CONFIGS)
+    with pytest.raises(ResultsError, match='scalars.json, line 1 is damaged'):
+        read_run(write_run(tmp_path / 'b', lines=['{"loss": 1', *epoch(1, .1, .1)]), CONFIGS)
+    with pytest.raises(ResultsError, match='must hold the copy of one config'):
+        read_run(write_run(tmp_path / 'c', lines=epoch(1, .1, .1), dump=False), CONFIGS)
+
+    def other(cfg):
+        cfg.model.backbone.arch = 'small'
+
+    with pytest.raises(ResultsError, match="another config than maskrcnn_cswin_t_coco: its backbone has arch='small', not 'tiny'"):
+        read_run(write_run(tmp_path / 'd', lines=epoch(1, .1, .1), change=other), CONFIGS)
+    assert find_runs([tmp_path]) == sorted(tmp_path.iterdir())
+
+
+# The tools.
+
+
+def call(*command, status=0, **environment):
+    result = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True, timeout=300, env=dict(os.environ, **environment))
+    assert result.returncode == status, result.stdout[-4000:]
+    return result.stdout
+
+
+def test_compare_prints_and_writes(tmp_path):
+    shown = call('tools/compare.py', '--family', 'swin', '--method', 'upernet', '--pretrain', 'moby')
+    assert re.search(r'Swin-T +│ 160k +│ moby .* 59.94 .* upernet_swin_t_moby_ade20k', shown)
+    files = [tmp_path / name for name in ('table.csv', 'plot.svg', 'page.html')]
+    call('tools/compare.py', '--config', 'maskrcnn_pvt_t_coco', '--format', 'csv', '--out', files[0], '--plot', files[1],
+         '--html', files[2])
+    row, = csv.DictReader(files[0].open())
+    assert row['counted_params_m'].startswith('32.88') and all(path.stat().st_size for path in files)
+    write_run(tmp_path / 'runs' / 'a', 'maskrcnn_pvt_t_coco', epoch(12, .367, .351))
+    call('tools/compare.py', '--config', 'configs/maskrcnn_pvt_t_coco.py', '--no-count', '--runs', tmp_path / 'runs', '--out', files[0])
+    assert re.search(r'36\.7 │ +35\.1 │ +36\.7 / 35\.1 ', files[0].read_text())
+
+
+@pytest.mark.parametrize('options, message', [
+    (['--family', 'swine'], r'--family swine: there is no such row. Known: cswin, swin'),
+    (['--method', 'mask-rcnn'], r'Known: .*mask_rcnn'),
+    (['--config', 'maskrcnn_swin_x_coco'], r'--config maskrcnn_swin_x_coco: there is no such row'),
+    (['--family', 'pvt', '--pretrain', 'moby'], r'No row has all of what was asked for'),
+    (['--runs', 'nowhere'], r'There is no work directory nowhere'),
+    (['--runs', 'docs'], r'docs holds no log of a run'),
+    (['--config', 'maskrcnn_pvt_t_coco', '--plot', 'plot.doc'], r'ends in .png, .svg, .pdf'),
+    (['--update-docs', '--family', 'pvt'], r'--update-docs writes all rows'),
+])
+def test_bad_input_leaves_tables_as_they_were(tmp_path, options, message):
+    out = tmp_path / 'table.txt'
+    out.write_text('before')
+    log = call('tools/compare.py', *options, '--out', out, status=2)
+    assert re.search(message, log) and 'Traceback' not in log
+    assert out.read_text() == 'before' and os.listdir(tmp_path) == ['table.txt']
+
+
+def test_reproduce_says_what_is_missing():
+    rows = ('cswin/tiny/mask_rcnn/1x', 'upernet_twins_svt_s_ade20k')
+    log = call('tools/reproduce.py', *rows, '--dry-run', '--data-root', 'docs', MMVIT_WEIGHTS='/nowhere')
+    assert 'published: box AP 46.7, mask AP 42.2 (arXiv 2107.00652 Table 4)' in log
+    assert re.search(r'dist_train.sh configs/maskrcnn_cswin_t_coco.py \d+ --amp|train.py configs/maskrcnn_cswin_t_coco.py', log)
+    assert 'cswin/tiny will be fetched to /nowhere/cswin_tiny_224.pth' in log
+    assert re.search(r'missing:\n.*annotations/instances_train2017.json, which does not exist', log)
+    assert 'images/validation, which does not exist' in log and 'put the file at /nowhere/alt_gvt_small.pth' in log
+    assert 'tools/test.py configs/upernet_twins_svt_s_ade20k.py work_dirs/upernet_twins_svt_s_ade20k/iter_160000.pth --tta' in log
+    assert 'missing:' in call('tools/reproduce.py', *rows, '--run', '--gpus', '0', '--data-root', 'docs', status=2)
+
+
+@pytest.mark.parametrize('name, message', [
+    ('swin/giant', 'neither the name of a config'),
+    ('swin/tiny', 'swin/tiny is several rows. Choose of .*maskrcnn_swin_t_coco'),
+    ('swin/tiny/atss', 'no config for atss with Swin-T'),
+])
+def test_reproduce_bad_names(name, message):
+    log = call('tools/reproduce.py', name, '--dry-run', status=2)
+    assert re.search(message, log) and 'Traceback' not in log
+
+
+def test_reproduce_runs_goes_on_and_compares(tmp_path):
+    """From weights in the authors' format to a row of the table, on a few drawn images."""
+    make_shapes(tmp_path / 'shapes', num_train=4, num_val=2, size=(64, 64))
+    torch.save(dict(state_dict_ema=authors_state(read_record(DATA / 'cswin' / 'tiny.json'))), tmp_path / 'cswin_tiny_224.pth')
+    workers = [f'{kind}_dataloader.{key}' for kind in ('train', 'val') for key in ('num_workers=0', 'persistent_workers=False')]
+    command = [
+        'tools/reproduce.py', 'semfpn_cswin_t_ade20k', '--run', '--gpus', '0', '--data-root', tmp_path / 'shapes', '--work-dirs',
+        tmp_path / 'runs', '--cfg-options', *workers, 'train_dataloader.batch_size=1', 'train_cfg.val_interval=2',
+        'default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=1', 'model.data_preprocessor.size=(64,64)',
+        'train_dataloader.dataset.pipeline.2.scale=(64,64)', 'train_dataloader.dataset.pipeline.3.crop_size=(64,64)',
+        'val_dataloader.dataset.pipeline.1.scale=(64,64)'
+    ]
+    log = call(*command, 'train_cfg.max_iters=1', 'train_cfg.val_interval=1', MMVIT_WEIGHTS=str(tmp_path))
+    assert '--resume' not in log and re.search(r'48\.2 │ +│ +\d+\.\d ', log)
+    log = call(*command, 'train_cfg.max_iters=2', MMVIT_WEIGHTS=str(tmp_path))
+    assert 'tools/train.py' not in log  # it is finished, by its own length
+    run = read_run(tmp_path / 'runs' / 'semfpn_cswin_t_ade20k', CONFIGS)
+    assert run.iterations == 1 and run.code.startswith('0.1.0') and 'train_cfg.max_iters: 80000 -> 1' in run.changes
