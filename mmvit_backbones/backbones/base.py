@@ -49,8 +49,8 @@ class Stage(nn.Module):
 class Backbone(BaseModule):
     """A four-level vision transformer for dense prediction.
 
-    A family fills in ``family``, ``archs``, ``rename`` and the three ``build_*`` methods. An option of its own it sets
-    as an attribute before it calls this constructor, which builds.
+    A family fills in ``family``, ``archs``, ``rename`` and the three ``build_*`` methods, and lists the arguments of its
+    own in ``options``.
 
     Args:
         arch: Name of a published variant, or a dict with the keys of one (``archs`` holds them).
@@ -64,15 +64,19 @@ class Backbone(BaseModule):
         with_cp: Trade compute for memory: recompute each block in the backward pass (non-reentrant checkpointing).
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads the authors' file, one of this package, a
             detector's, a URL or ``mmvit://<family>/<variant>``, and accounts for every key. None keeps random weights.
+        options: Those of the family, described in its class.
 
     Raises:
-        ValueError: An argument is not one of those described.
+        TypeError: There is no argument of a name.
+        ValueError: The value of an argument is not one of those described.
     """
 
     family: str
     """Name of the family in `list_backbones`."""
     archs: Dict[str, dict]
     """{variant: settings}, all with the same keys, ``dims`` and ``depths`` (a value a stage) among them."""
+    options: Dict[str, object] = {}
+    """{argument of the family's own: default}; set as attributes before anything is built."""
     norms: Optional[str] = 'out'
     """Where ``norm{i}`` stand: 'out', on the returned levels only; 'trunk', the next stage reads the normed map too;
     None, the authors have none."""
@@ -94,11 +98,18 @@ class Backbone(BaseModule):
                  frozen_stages: int = -1,
                  norm_eval: bool = False,
                  with_cp: bool = False,
-                 init_cfg: Union[dict, List[dict], None] = None) -> None:
+                 init_cfg: Union[dict, List[dict], None] = None,
+                 **options) -> None:
         super().__init__(init_cfg)
+        for name in set(options) - set(self.options):
+            raise TypeError(f'{type(self).__name__} got an unexpected keyword argument {name!r}. Besides those of Backbone it '
+                            f'takes {", ".join(self.options) or "none"}')
+        for name, default in self.options.items():
+            setattr(self, name, options.get(name, default))
         self.arch = arch if isinstance(arch, str) else 'custom'
         self.spec = self._resolve(arch)
         stages = len(self.spec['depths'])
+        out_indices = self.levels(out_indices)
         self._check(in_channels >= 1, 'in_channels of at least 1', in_channels)
         self._check(
             len(out_indices) > 0 and list(out_indices) == sorted(set(out_indices) & set(range(stages))),
@@ -144,6 +155,10 @@ class Backbone(BaseModule):
     def build_norm(self, i: int) -> Optional[nn.Module]:
         """``norm{i}``, on maps (B, H, W, dims[i]); None for a level that has none."""
         return nn.LayerNorm(self.spec['dims'][i])
+
+    def levels(self, out_indices: Sequence[int]) -> Sequence[int]:
+        """The levels that ``out_indices`` stands for, where a family's options change them."""
+        return out_indices
 
     def drop_path_rates(self, rate: float) -> List[List[float]]:
         """The rate of stochastic depth of each block, by stage, for ``drop_path_rate``."""

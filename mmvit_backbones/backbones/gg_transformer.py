@@ -12,7 +12,7 @@ before the output projection; kernels of 9, 5, 3, 3, the smallest that bridge th
 Chosen here: relative position bias (``position_bias``), a bias on the convolution, windows that hold just the tokens
 that exist where 7 does not divide the map (``mask_padding``), PyTorch's initialisation of the convolution.
 """
-from typing import List, Optional, Sequence, Union
+from typing import Optional, Sequence
 
 from torch import Tensor, nn
 
@@ -97,35 +97,8 @@ class GGTransformer(Backbone):
         'gg_tiny':  dict(dims=(96, 192, 384, 768), depths=(2, 2, 6, 2),  num_heads=(3, 6, 12, 24), mlp_ratio=4),
         'gg_small': dict(dims=(96, 192, 384, 768), depths=(2, 2, 18, 2), num_heads=(3, 6, 12, 24), mlp_ratio=4),
     }  # yapf: disable
+    options = dict(gaze_kernels=(9, 5, 3, 3), position_bias=True, mask_padding=True)
     no_decay = ('relative_position_bias_table', )
-
-    def __init__(self,
-                 arch: Union[str, dict],
-                 *,
-                 gaze_kernels: Sequence[int] = (9, 5, 3, 3),
-                 position_bias: bool = True,
-                 mask_padding: bool = True,
-                 in_channels: int = 3,
-                 out_indices: Sequence[int] = (0, 1, 2, 3),
-                 out_norm: bool = True,
-                 drop_path_rate: float = 0.,
-                 frozen_stages: int = -1,
-                 norm_eval: bool = False,
-                 with_cp: bool = False,
-                 init_cfg: Union[dict, List[dict], None] = None) -> None:
-        self.gaze_kernels = tuple(gaze_kernels)
-        self.position_bias = position_bias
-        self.mask_padding = mask_padding
-        super().__init__(
-            arch,
-            in_channels=in_channels,
-            out_indices=out_indices,
-            out_norm=out_norm,
-            drop_path_rate=drop_path_rate,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg)
 
     def build_patch_embed(self) -> nn.Module:
         stages = len(self.spec['depths'])

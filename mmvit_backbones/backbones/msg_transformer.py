@@ -9,7 +9,7 @@ that runs. It takes multiples of 7 windows of its regions, and no dense code and
 sizes the rule is ours, and agrees with the published detection FLOPs: windows hold the patches that exist, and a slice
 that would come from a window beyond the border stays with its messenger.
 """
-from typing import List, NamedTuple, Sequence, Tuple, Union
+from typing import List, NamedTuple, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -203,31 +203,8 @@ class MSGTransformer(Backbone):
             ('base',  96, (2, 4, 28, 4), (3, 6, 12, 24)),
         )
     }  # yapf: disable
+    options = dict(shuffle_sizes=(4, 4, 2, 1))
     no_decay = ('relative_position_bias_table', 'rel_pos_msg')
-
-    def __init__(self,
-                 arch: Union[str, dict],
-                 *,
-                 shuffle_sizes: Sequence[int] = (4, 4, 2, 1),
-                 in_channels: int = 3,
-                 out_indices: Sequence[int] = (0, 1, 2, 3),
-                 out_norm: bool = True,
-                 drop_path_rate: float = 0.,
-                 frozen_stages: int = -1,
-                 norm_eval: bool = False,
-                 with_cp: bool = False,
-                 init_cfg: Union[dict, List[dict], None] = None) -> None:
-        self.shuffle_sizes = tuple(shuffle_sizes)
-        super().__init__(
-            arch,
-            in_channels=in_channels,
-            out_indices=out_indices,
-            out_norm=out_norm,
-            drop_path_rate=drop_path_rate,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg)
 
     def build_patch_embed(self) -> nn.Module:
         dims = self.spec['dims']

@@ -7,7 +7,7 @@ block, linear in the number of tokens (Performer) in most variants, lets them se
 Facts from yitu-opensource/T2T-ViT@0f63dc9 (Clear BSD), classification on square images only; rectangles and the
 pyramid are this package's own. Nothing else differs in the mathematics.
 """
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -201,37 +201,17 @@ class T2TViT(Backbone):
             ('t2t_vit_t_24',       512, 24,  8, 3, 'transformer', 14),
         )
     }  # yapf: disable
+    options = dict(pyramid='tokens')
     no_decay = ('cls_token', )
 
-    def __init__(self,
-                 arch: Union[str, dict],
-                 *,
-                 pyramid: Optional[str] = 'tokens',
-                 in_channels: int = 3,
-                 out_indices: Sequence[int] = (0, 1, 2, 3),
-                 out_norm: bool = True,
-                 drop_path_rate: float = 0.,
-                 frozen_stages: int = -1,
-                 norm_eval: bool = False,
-                 with_cp: bool = False,
-                 init_cfg: Union[dict, List[dict], None] = None) -> None:
-        if pyramid not in ('tokens', None):
-            raise ValueError(f"T2TViT expects pyramid to be 'tokens' or None, but got {pyramid!r}")
-        if pyramid is None:
-            if tuple(out_indices) not in ((0, 1, 2, 3), (2, )):
-                raise ValueError(f'T2TViT with pyramid=None returns one map, that of level 2, but got {out_indices=}. '
-                                 'Leave out_indices out, or pyramid')
-            out_indices = (2, )
-        super().__init__(
-            arch,
-            in_channels=in_channels,
-            out_indices=out_indices,
-            out_norm=out_norm,
-            drop_path_rate=drop_path_rate,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg)
+    def levels(self, out_indices: Sequence[int]) -> Sequence[int]:
+        self._check(self.pyramid in ('tokens', None), "pyramid to be 'tokens' or None", self.pyramid)
+        if self.pyramid is not None:
+            return out_indices
+        self._check(
+            tuple(out_indices) in ((0, 1, 2, 3), (2, )), 'no out_indices with pyramid=None, which returns the one map of level 2',
+            tuple(out_indices))
+        return (2, )
 
     def build_patch_embed(self) -> nn.Module:
         return TOKEN_BLOCKS[self.spec['tokens']](self.in_channels, 7, 4, 2)

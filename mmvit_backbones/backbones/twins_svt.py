@@ -8,7 +8,7 @@ padding of windows, which is an option here; nothing else differs in the mathema
 stage, in the trunk, that the classification model and its checkpoints do not have: published detectors and segmentors
 were trained so.
 """
-from typing import List, Optional, Sequence, Union
+from typing import Optional, Sequence
 
 from torch import Tensor, nn
 
@@ -88,35 +88,11 @@ class TwinsSVT(Backbone):
         )
     }  # yapf: disable
     norms = 'trunk'
+    options = dict(padding='pad')
     no_decay = ('.peg.', )
 
-    def __init__(self,
-                 arch: Union[str, dict],
-                 *,
-                 padding: str = 'pad',
-                 in_channels: int = 3,
-                 out_indices: Sequence[int] = (0, 1, 2, 3),
-                 out_norm: bool = True,
-                 drop_path_rate: float = 0.,
-                 frozen_stages: int = -1,
-                 norm_eval: bool = False,
-                 with_cp: bool = False,
-                 init_cfg: Union[dict, List[dict], None] = None) -> None:
-        if padding not in ('pad', 'mask'):
-            raise ValueError(f"TwinsSVT expects padding to be 'pad' or 'mask', but got {padding!r}")
-        self.padding = padding
-        super().__init__(
-            arch,
-            in_channels=in_channels,
-            out_indices=out_indices,
-            out_norm=out_norm,
-            drop_path_rate=drop_path_rate,
-            frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-            init_cfg=init_cfg)
-
     def build_patch_embed(self) -> nn.Module:
+        self._check(self.padding in ('pad', 'mask'), "padding to be 'pad' or 'mask'", self.padding)
         return ConvEmbed(self.in_channels, self.spec['dims'][0], 4, stride=4, padding=0)
 
     def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:
