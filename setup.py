@@ -44,7 +44,7 @@ if __name__ == '__main__':
         long_description_content_type='text/markdown',
         license='Apache-2.0',
         packages=find_packages(include=['mmvit_backbones', 'mmvit_backbones.*']),
-        package_data={'mmvit_backbones': ['.mim/**/*', '.mim/*']},
+        package_data={'mmvit_backbones': ['.mim/**/*', '.mim/*', 'results/papers/*.json', 'results/page.html']},
         include_package_data=True,
         python_requires='>=3.10',
         install_requires=requirements('runtime'),

@@ -21,8 +21,8 @@ from torch import nn
 from mmvit_backbones import list_backbones
 from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine import count_config, count_macs
-from mmvit_backbones.results import (FAMILIES, METHODS, ResultsError, compare, find_runs, load_results, read_run, resolve,
-                                     to_csv, to_markdown, to_rich)
+from mmvit_backbones.results import (FAMILIES, METHODS, ResultsError, compare, find_runs, load_results, read_run, read_speed,
+                                     resolve, to_csv, to_markdown, to_rich)
 from mmvit_backbones.results.documents import documents
 from mmvit_backbones.results.page import to_html
 from mmvit_backbones.results.plot import plot
@@ -347,6 +347,18 @@ def test_bad_runs(tmp_path):
 
 
 # The tools.
+
+
+def test_measured_speed(tmp_path):
+    call('tools/benchmark.py', 'pvt_v2/b0', '--size', '64x64', '--runs', '1', '--device', 'cpu', '--json', tmp_path / 'speed.json')
+    speed = read_speed(tmp_path / 'speed.json')
+    assert speed.conditions.startswith('infer, batches of 1 x 64x64, float32, cpu (')
+    first, second = compare(resolve('pvt_v2/b0/mask_rcnn/1x', RESULTS) + resolve('pvt_v2/b1/mask_rcnn/1x', RESULTS), None, speed=speed)
+    assert first.speed['latency'] > 0 and second.speed is None
+    assert f'| {1e3 * first.speed["latency"]:.1f} | {first.speed["images_per_second"]:.2f} |' in to_markdown([first, second])
+    (tmp_path / 'speed.json').write_text('{"settings": {}}')
+    with pytest.raises(ResultsError, match='damaged'):
+        read_speed(tmp_path / 'speed.json')
 
 
 def call(*command, status=0, **environment):

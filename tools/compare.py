@@ -9,15 +9,15 @@ README.md and docs/model_zoo.md, and model-index.yml with its metafiles.
 """
 import argparse
 import os
-import shutil
 import sys
+import textwrap
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
 from mmvit_backbones.engine.config import INSTALL, UsageError, run
-from mmvit_backbones.results import (FAMILIES, METHODS, ResultsError, compare, find_runs, load_results, read_run, to_csv,
+from mmvit_backbones.results import (FAMILIES, METHODS, compare, find_runs, load_results, read_run, read_speed, to_csv,
                                      to_markdown, to_rich)
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +33,7 @@ def parse_args():
     rows.add_argument('--pretrain', nargs='+', metavar='NAME', help='such as in1k, in22k, moby')
     rows.add_argument('--config', nargs='+', metavar='NAME', help='configs, with or without folder and ending')
     parser.add_argument('--runs', nargs='+', metavar='DIR', help='work directories of own runs, or folders of such')
+    parser.add_argument('--speed', metavar='FILE', help='measurements of the backbones, from tools/benchmark.py --json FILE')
     parser.add_argument('--no-count', action='store_true', help='published figures alone')
     parser.add_argument('--format', choices=['table', 'markdown', 'csv'], default='table', help='[%(default)s]')
     parser.add_argument('--out', metavar='FILE', help='write the table there instead of printing it')
@@ -86,9 +87,10 @@ def main():
         raise UsageError('--update-docs writes all rows; give no other option with it')
     rows = choose(args)
     runs = [read_run(folder, CONFIGS) for folder in find_runs(args.runs or ())]
+    speed = read_speed(args.speed) if args.speed else None
     errors = Console(stderr=True)
     try:
-        entries = compare(rows, None if args.no_count else CONFIGS, runs,
+        entries = compare(rows, None if args.no_count else CONFIGS, runs, speed,
                           lambda rows: track(rows, 'counting', console=errors, transient=True))
     except ModuleNotFoundError as error:
         raise UsageError(f'Counting needs the package {error.name!r}, which is not installed. {INSTALL}, or give '
@@ -110,14 +112,17 @@ def main():
         from mmvit_backbones.results.page import to_html
         write(args.html, to_html(entries))
         print(args.html, file=sys.stderr)
+    measured = speed and f'ms, images/s, peak GiB: of the backbone alone, measured; {speed.conditions}.'
     if args.format != 'table':
         text = to_csv(entries) if args.format == 'csv' else to_markdown(entries)
+        if speed and args.format == 'markdown':
+            text += f'\n{measured}\n'
         write(args.out, text) if args.out else print(text, end='')
         return
-    wide = max(200, shutil.get_terminal_size().columns)  # tables are not cut off where nobody could scroll to the rest
-    console = Console(width=wide, record=bool(args.out), file=open(os.devnull, 'w') if args.out else None)
-    for part in to_rich(entries):
-        console.print(part, markup=False, highlight=False)
+    # As wide as the tables are: they are not cut off, wherever the output goes.
+    console = Console(width=1000, record=bool(args.out), file=open(os.devnull, 'w') if args.out else None)
+    for part in [*to_rich(entries), *([measured] if speed else [])]:
+        console.print(textwrap.fill(part, 120) if isinstance(part, str) else part, markup=False, highlight=False)
     if args.out:
         write(args.out, console.export_text())
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from ..engine.flops import Cost, common_size, count_config
 from .published import METHODS, SCORES, Number, Result
 from .runs import Run
+from .speed import Speed
 
 WAYS = 'modules', 'all'
 TASK_SCORES = dict(coco=('box_ap', 'mask_ap'), ade20k=('miou', 'miou_ms'), imagenet=('top1', 'top5'))
@@ -33,11 +34,13 @@ class Entry:
             counted.
         common: The same at the input that is common for the method, at which models can be compared.
         runs: Own runs of the row's config.
+        speed: Of the backbone, measured, as in `Speed.rows`.
     """
     result: Result
     cost: Optional[Cost] = None
     common: Optional[Cost] = None
     runs: Tuple[Run, ...] = ()
+    speed: Optional[Dict[str, float]] = None
 
     @property
     def way(self) -> Optional[str]:
@@ -62,13 +65,14 @@ class Entry:
 
 
 def compare(results: Sequence[Result], configs: Optional[Path], runs: Sequence[Run] = (),
-            progress: Callable[[Iterable], Iterable] = iter) -> List[Entry]:
+            speed: Optional[Speed] = None, progress: Callable[[Iterable], Iterable] = iter) -> List[Entry]:
     """Counts what the models of some rows cost, and puts own runs beside them.
 
     Args:
         results: The rows.
         configs: Folder of the package's configs; None leaves the cost out.
         runs: Own runs.
+        speed: Measurements of the backbones.
         progress: Wraps the iteration over the rows, such as `rich.progress.track`.
     """
     counted: Dict[tuple, Cost] = {}
@@ -83,7 +87,9 @@ def compare(results: Sequence[Result], configs: Optional[Path], runs: Sequence[R
                 if key not in counted:
                     counted[key] = count_config(cfg, size)
                 costs.append(counted[key])
-        entries.append(Entry(row, *costs, runs=tuple(run for run in runs if run.config == row.config)))
+        measured = speed and row.variant and speed.rows.get(f'{row.family}/{row.variant.removesuffix("_22k")}')
+        own = tuple(run for run in runs if row.config and run.config == row.config)
+        entries.append(Entry(row, *costs, runs=own, speed=measured or None))
     return entries
 
 
@@ -102,22 +108,28 @@ class Column(NamedTuple):
     justify: str = 'right'
 
 
-def columns(task: str, own: bool, numbers: Dict[str, int]) -> List[Column]:
-    """The columns of a table of one method.
+def columns(entries: Sequence[Entry], task: str) -> List[Column]:
+    """The columns of a table.
 
     Args:
-        task: Of the method.
-        own: Whether own runs are shown.
-        numbers: {note: its number}.
+        entries: All entries of all tables; own runs and speed have columns where one has them.
+        task: Of the method of the table.
     """
+    numbers = number_notes(entries)
     found = [
         Column('backbone', lambda e: e.result.backbone, 'left'),
         Column('schedule', lambda e: e.result.schedule, 'left'),
         Column('pre-training', lambda e: e.result.pretrain, 'left'),
     ]
     found += [Column(SCORES[key], lambda e, key=key: _printed(e.result, key)) for key in TASK_SCORES[task]]
-    if own:
+    if any(e.runs for e in entries):
         found.append(Column('own run', lambda e: '; '.join(own_scores(run, task) for run in e.runs)))
+    if any(e.speed for e in entries):
+        found += [
+            Column('ms', lambda e: f'{e.speed["latency"] * 1e3:.1f}' if e.speed else ''),
+            Column('images/s', lambda e: f'{e.speed["images_per_second"]:.2f}' if e.speed else ''),
+            Column('peak GiB', lambda e: f'{e.speed["peak_memory"] / 2**30:.2f}' if e.speed else ''),
+        ]
     return found + [
         Column('params M', lambda e: _printed(e.result, 'params_m')),
         Column('counted', lambda e: '' if e.cost is None else f'{e.cost.params / 1e6:.2f}'),
@@ -148,30 +160,29 @@ def number_notes(entries: Sequence[Entry]) -> Dict[str, int]:
 def to_rich(entries: Sequence[Entry]) -> List[Union[Table, str]]:
     """Tables for a terminal, one a method, and texts between and after them."""
     parts: List[Union[Table, str]] = []
-    numbers, own = number_notes(entries), any(e.runs for e in entries)
     for method, group in by_method(entries).items():
         table = Table(title=METHODS.get(method, method))
-        found = columns(group[0].result.task, own, numbers)
+        found = columns(entries, group[0].result.task)
         for column in found:
             table.add_column(column.title, justify=column.justify, no_wrap=True)
         for e in group:
             table.add_row(*(column.text(e) for column in found))
         parts.append(table)
     parts.append(LEGEND)
-    parts += [f'{number}  {note}' for note, number in numbers.items()]
+    parts += [f'{number}  {note}' for note, number in number_notes(entries).items()]
     return parts + _own_runs(entries)
 
 
 def to_markdown(entries: Sequence[Entry], level: int = 2) -> str:
     """The same for Markdown, with headings of a level."""
-    numbers, own = number_notes(entries), any(e.runs for e in entries)
     parts = [LEGEND]
     for method, group in by_method(entries).items():
         parts.append(f'{"#" * level} {METHODS.get(method, method)}')
-        found = columns(group[0].result.task, own, numbers)
+        found = columns(entries, group[0].result.task)
         lines = [[column.title for column in found], ['---:' if c.justify == 'right' else '---' for c in found]]
         lines += [[column.text(e) for column in found] for e in group]
         parts.append('\n'.join('| ' + ' | '.join(line) + ' |' for line in lines))
+    numbers = number_notes(entries)
     if numbers:
         parts.append(f'{"#" * level} Notes')
         parts.append('\n'.join(f'{number}. {note}' for note, number in numbers.items()))
@@ -205,6 +216,9 @@ def to_records(entries: Sequence[Entry]) -> List[dict]:
             common_gmacs_modules=e.common and e.common.macs.modules / 1e9,
             common_gmacs_all=e.common and e.common.macs.all / 1e9,
             config=row.config,
+            backbone_latency_ms=e.speed and e.speed['latency'] * 1e3,
+            backbone_images_per_second=e.speed and e.speed['images_per_second'],
+            backbone_peak_memory_gib=e.speed and e.speed['peak_memory'] / 2**30,
             notes=' '.join(e.notes),
             source=row.source)
         for run in e.runs or (None, ):
