@@ -93,6 +93,7 @@ def damage(folder, change):
     (lambda data: data['results'][0].update(flops_input=7), r'flops_input must be a height and a width'),
     (lambda data: data['results'][0].update(box_app=1), r'box_app must be left out, or one of .*box_ap'),
     (lambda data: data['results'][0].update(task='nyu'), r'task must be one of imagenet, coco, ade20k'),
+    (lambda data: data['results'][0].update(method='mask-rcnn'), r'method must be one of mask_rcnn, cascade'),
     (lambda data: data['results'][0].update(verified='no'), r'verified must be true or false'),
     (lambda data: data['results'][0].update(cost_notes=['none']), r'cost_notes must be a list of projection'),
     (lambda data: data['results'][0].update(cost_notes=7), r'cost_notes must be a list of projection'),
@@ -205,9 +206,10 @@ def test_tables_hold_every_row(entries):
     swin = next(line for line in lines if 'maskrcnn_swin_t_coco' in line)
     assert [cell.strip() for cell in swin.split('│')[1:-1]] == [
         'Swin-T', '1x', 'in1k', '43.7', '39.8', '48', '47.79', '=', '267', '800x1280', '262.7', '265.8', '+1.2 all', '2',
-        'maskrcnn_swin_t_coco'
+        'S3', 'maskrcnn_swin_t_coco'
     ]
     assert '48.4?' in markdown  # not verified
+    assert '- S1: arXiv 2107.00652 Table 4' in markdown.splitlines()
     notes = re.findall(r'^(\d+)\. ', markdown, re.M)
     assert notes == [str(i) for i in range(1, len(notes) + 1)]
 

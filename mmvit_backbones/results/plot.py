@@ -2,8 +2,8 @@
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple, Union
 
-from .published import FAMILIES, METHODS, SCORES, ResultsError
-from .table import TASK_SCORES, Entry, by_method
+from .published import FAMILIES, SCORES, ResultsError
+from .table import TASK_SCORES, TITLES, Entry, by_method
 
 # Colours that differ in lightness as well, so that a print in grey keeps some of it; markers tell the rest.
 COLOURS = ('#0b3c8c', '#d1495b', '#2e8b57', '#8c510a', '#7b3fa0', '#e08214', '#1b9aaa', '#4d4d4d', '#c51b7d', '#5aae61',
@@ -84,7 +84,7 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
                 axis.grid(alpha=.25)
                 axis.margins(.06, .1)
             left.set_ylabel(f'{SCORES[score]}, published')
-            left.set_title(f'{METHODS.get(method, method)}, {schedule}', loc='left', fontweight='bold')
+            left.set_title(f'{TITLES[method]}, {schedule}', loc='left', fontweight='bold')
         names = [*FAMILIES.values(), 'own run']
         labels = sorted(handles, key=lambda label: (names.index(label.split(',')[0]), label))
         figure.legend([handles[label] for label in labels], labels, loc='outside right upper', frameon=False)

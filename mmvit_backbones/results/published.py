@@ -18,7 +18,13 @@ METHODS: Dict[str, str] = {
     'mask_rcnn': 'Mask R-CNN', 'cascade_mask_rcnn': 'Cascade Mask R-CNN', 'retinanet': 'RetinaNet',
     'upernet': 'UPerNet', 'semantic_fpn': 'Semantic FPN'
 }  # yapf: disable
-"""{method: its name in print} of the methods that have configs here; results of others are data only."""
+"""{method: its name in print} of the methods that have configs here."""
+OTHER_METHODS: Dict[str, str] = {
+    'atss': 'ATSS', 'detr': 'DETR', 'gfl': 'GFL', 'htc_plus_plus': 'HTC++', 'mask_reppoints_v2': 'Mask RepPoints v2',
+    'reppoints_v2': 'RepPoints v2', 'sparse_rcnn': 'Sparse R-CNN', 'trans2seg': 'Trans2Seg',
+    'classification': 'ImageNet classification'
+}  # yapf: disable
+"""The same of methods whose results are data only."""
 SCORES: Dict[str, str] = dict(
     box_ap='box AP', mask_ap='mask AP', miou='mIoU', miou_ms='mIoU ms', top1='top-1', top5='top-5')
 """{score: its name in tables}"""
@@ -158,6 +164,8 @@ def _result(row: dict, family: str, notes: Dict[str, str], where: str) -> Result
     for key in _REQUIRED:
         check(isinstance(row.get(key), str) and row[key], key, 'a text')
     check(row['task'] in TASKS, 'task', f'one of {", ".join(TASKS)}')
+    methods = {**METHODS, **OTHER_METHODS}
+    check(row['method'] in methods, 'method', f'one of {", ".join(methods)}')
     for key in ('variant', 'config', 'scale', 'testing', 'note'):
         check(isinstance(row.get(key, ''), str), key, 'a text')
     for key in SCORES:

@@ -1,6 +1,7 @@
 """The comparison: published results beside counted cost and own runs."""
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
@@ -9,11 +10,12 @@ from mmengine.config import Config
 from rich.table import Table
 
 from ..engine.flops import Cost, common_size, count_config
-from .published import METHODS, SCORES, Number, Result
+from .published import METHODS, OTHER_METHODS, SCORES, Number, Result
 from .runs import Run
 from .speed import Speed
 
 WAYS = 'modules', 'all'
+TITLES = {**METHODS, **OTHER_METHODS}
 TASK_SCORES = dict(coco=('box_ap', 'mask_ap'), ade20k=('miou', 'miou_ms'), imagenet=('top1', 'top5'))
 LEGEND = (
     'Scores are published, not ours. GFLOPs are as the papers print them: multiply-adds, whatever they are called. '
@@ -115,7 +117,7 @@ def columns(entries: Sequence[Entry], task: str) -> List[Column]:
         entries: All entries of all tables; own runs and speed have columns where one has them.
         task: Of the method of the table.
     """
-    numbers = number_notes(entries)
+    numbers, sources = number_notes(entries), number_sources(entries)
     found = [
         Column('backbone', lambda e: e.result.backbone, 'left'),
         Column('schedule', lambda e: e.result.schedule, 'left'),
@@ -140,14 +142,14 @@ def columns(entries: Sequence[Entry], task: str) -> List[Column]:
         Column('GMACs all', lambda e: '' if e.cost is None else f'{e.cost.macs.all / 1e9:.1f}'),
         Column('difference', lambda e: _signed(e.flops_difference) + (f' {e.way}' if e.way else '')),
         Column('notes', lambda e: ', '.join(str(numbers[note]) for note in e.notes), 'left'),
+        Column('source', lambda e: sources[source(e)], 'left'),
         Column('config', lambda e: e.result.config or '', 'left'),
     ]
 
 
 def by_method(entries: Sequence[Entry]) -> Dict[str, List[Entry]]:
     """The entries by method, those with configs first, and within a method by family."""
-    order = [*METHODS, *dict.fromkeys(e.result.method for e in entries if e.result.method not in METHODS)]
-    groups = {method: [e for e in entries if e.result.method == method] for method in order}
+    groups = {method: [e for e in entries if e.result.method == method] for method in TITLES}
     return {method: group for method, group in groups.items() if group}
 
 
@@ -157,11 +159,22 @@ def number_notes(entries: Sequence[Entry]) -> Dict[str, int]:
     return {note: i for i, note in enumerate(notes, 1)}
 
 
+def number_sources(entries: Sequence[Entry]) -> Dict[str, str]:
+    """{source: its number}, in the order of the tables, such as S1."""
+    sources = dict.fromkeys(source(e) for group in by_method(entries).values() for e in group)
+    return {name: f'S{i}' for i, name in enumerate(sources, 1)}
+
+
+def source(e: Entry) -> str:
+    """Where a row's figures stand, with short names of commits."""
+    return re.sub(r'(@[0-9a-f]{7})[0-9a-f]{33}', r'\1', e.result.source)
+
+
 def to_rich(entries: Sequence[Entry]) -> List[Union[Table, str]]:
     """Tables for a terminal, one a method, and texts between and after them."""
     parts: List[Union[Table, str]] = []
     for method, group in by_method(entries).items():
-        table = Table(title=METHODS.get(method, method))
+        table = Table(title=TITLES[method])
         found = columns(entries, group[0].result.task)
         for column in found:
             table.add_column(column.title, justify=column.justify, no_wrap=True)
@@ -170,6 +183,7 @@ def to_rich(entries: Sequence[Entry]) -> List[Union[Table, str]]:
         parts.append(table)
     parts.append(LEGEND)
     parts += [f'{number}  {note}' for note, number in number_notes(entries).items()]
+    parts += [f'{number}  {name}' for name, number in number_sources(entries).items()]
     return parts + _own_runs(entries)
 
 
@@ -177,7 +191,7 @@ def to_markdown(entries: Sequence[Entry], level: int = 2) -> str:
     """The same for Markdown, with headings of a level."""
     parts = [LEGEND]
     for method, group in by_method(entries).items():
-        parts.append(f'{"#" * level} {METHODS.get(method, method)}')
+        parts.append(f'{"#" * level} {TITLES[method]}')
         found = columns(entries, group[0].result.task)
         lines = [[column.title for column in found], ['---:' if c.justify == 'right' else '---' for c in found]]
         lines += [[column.text(e) for column in found] for e in group]
@@ -186,6 +200,8 @@ def to_markdown(entries: Sequence[Entry], level: int = 2) -> str:
     if numbers:
         parts.append(f'{"#" * level} Notes')
         parts.append('\n'.join(f'{number}. {note}' for note, number in numbers.items()))
+    parts.append(f'{"#" * level} Sources')
+    parts.append('\n'.join(f'- {number}: {name}' for name, number in number_sources(entries).items()))
     runs = _own_runs(entries)
     if runs:
         parts += [f'{"#" * level} Own runs', '\n'.join(f'- {line}' for line in runs)]
