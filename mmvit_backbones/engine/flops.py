@@ -121,7 +121,7 @@ def count_config(cfg: Config, size: Optional[Tuple[int, int]] = None) -> Cost:
     with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.device('meta'):
         model = MODELS.build(model).eval()
         images = torch.empty(1, 3, *size)
-        macs = count_macs(lambda: _forward(model, images))
+    macs = count_macs(lambda: _forward(model, images))
     return Cost(sum(p.numel() for p in model.parameters()), macs, tuple(size))
 
 
