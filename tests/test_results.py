@@ -437,7 +437,13 @@ def test_reproduce_runs_goes_on_and_compares(tmp_path):
     ]
     log = call(*command, 'train_cfg.max_iters=1', 'train_cfg.val_interval=1', MMVIT_WEIGHTS=str(tmp_path))
     assert '--resume' not in log and re.search(r'48\.2 │ +│ +\d+\.\d ', log)
+    work_dir = tmp_path / 'runs' / 'semfpn_cswin_t_ade20k'
+    dumped, = work_dir.glob('*/vis_data/config.py')
+    dumped.write_text(re.sub(r'max_iters=1\b', 'max_iters=2', dumped.read_text()))  # as if it had been stopped halfway
     log = call(*command, 'train_cfg.max_iters=2', MMVIT_WEIGHTS=str(tmp_path))
-    assert 'tools/train.py' not in log  # it is finished, by its own length
-    run = read_run(tmp_path / 'runs' / 'semfpn_cswin_t_ade20k', CONFIGS)
-    assert run.iterations == 1 and run.code.startswith('0.1.0') and 'train_cfg.max_iters: 80000 -> 1' in run.changes
+    assert '--resume' in log
+    run = read_run(work_dir, CONFIGS)
+    assert (run.iterations, run.finished) == (2, True)
+    assert run.code.startswith('0.1.0') and 'train_cfg.max_iters: 80000 -> 2' in run.changes
+    log = call(*(part for part in command if part != '--run'), 'train_cfg.max_iters=2', MMVIT_WEIGHTS=str(tmp_path))
+    assert 'tools/train.py' not in log and 'tools/compare.py --config semfpn_cswin_t_ade20k' in log

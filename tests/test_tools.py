@@ -191,7 +191,7 @@ def test_benchmark(tmp_path, mode):
     assert 'cswin/tiny' in out
     row, = json.loads((tmp_path / 'x.json').read_text())['rows']
     assert row['params'] == sum(p.numel() for p in build('cswin/tiny').parameters())
-    assert round(row['macs'] / 1e9, 2) == 4.32 and row['flops'] == 2 * row['macs']
+    assert round(row['macs'] / 1e9, 2) == 4.33 and row['flops'] == 2 * row['macs']
     assert row['latency'] > 0 and row['peak_memory'] > 0 and 0 < row['share_of_matmul_rate'] < 2
 
 

@@ -3,7 +3,7 @@ import json
 from pathlib import Path
 from typing import Sequence
 
-from .plot import COLOURS, short_name
+from .plot import colour, short_name
 from .published import FAMILIES
 from .table import LEGEND, TITLES, Entry, to_records
 
@@ -18,6 +18,7 @@ def to_html(entries: Sequence[Entry]) -> str:
         printed = {key: str(value) for key, value in record.items() if isinstance(value, float) and str(value).endswith('.0')}
         records.append(dict(record, label=short_name(e), printed=printed))
     data = dict(
-        records=records, legend=LEGEND.replace('`', ''), methods=TITLES, families=FAMILIES, colours=dict(zip(FAMILIES, COLOURS)))
+        records=records, legend=LEGEND.replace('`', ''), methods=TITLES, families=FAMILIES,
+        colours={family: colour(family) for family in FAMILIES})
     # a text of the data must not end the script that it stands in
     return TEMPLATE.read_text(encoding='utf-8').replace('"DATA"', json.dumps(data).replace('</', '<\\/'))

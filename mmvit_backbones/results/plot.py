@@ -52,7 +52,9 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
     panels = points(entries)
     if not panels:
         raise ResultsError('There is nothing to plot: no row has both a published score and a counted cost')
-    style = {family: (COLOURS[i], MARKERS[i]) for i, family in enumerate(FAMILIES)}
+    style = {
+        family: (colour(family), MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]) for i, family in enumerate(FAMILIES)
+    }
     with matplotlib.rc_context({'font.size': 9, 'svg.fonttype': 'none', 'axes.spines.top': False, 'axes.spines.right': False}):
         figure = Figure(figsize=(11, 4.6 * len(panels)), layout='constrained')
         handles = {}
@@ -66,20 +68,20 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
                     (right, lambda e: e.common.params / 1e6, 'parameters of the whole model in millions')):
                 for (family, pretrain), rows in lines.items():
                     rows = sorted(rows, key=value)
-                    colour, marker = style[family]
+                    tint, marker = style[family]
                     usual = pretrain == 'in1k'
                     xs, ys = [value(e) for e in rows], [getattr(e.result, score) for e in rows]
                     label = FAMILIES[family] + ('' if usual else f', {pretrain}')
                     handles[label], = axis.plot(
-                        xs, ys, color=colour, marker=marker, markersize=6, linewidth=1.4, linestyle='-' if usual else ':',
-                        markerfacecolor=colour if usual else 'white')
+                        xs, ys, color=tint, marker=marker, markersize=6, linewidth=1.4, linestyle='-' if usual else ':',
+                        markerfacecolor=tint if usual else 'white')
                     for e, x, y in zip(rows, xs, ys):
                         axis.annotate(
-                            short_name(e), (x, y), (0, 5), textcoords='offset points', ha='center', fontsize=7, color=colour)
+                            short_name(e), (x, y), (0, 5), textcoords='offset points', ha='center', fontsize=7, color=tint)
                         for run in e.runs:
                             if run.finished and score in run.last:
                                 handles['own run'], = axis.plot(
-                                    x, run.last[score], '*', markersize=12, color='black', markerfacecolor=colour)
+                                    x, run.last[score], '*', markersize=12, color='black', markerfacecolor=tint)
                 axis.set_xlabel(title)
                 axis.grid(alpha=.25)
                 axis.margins(.06, .1)
@@ -90,6 +92,11 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
         figure.legend([handles[label] for label in labels], labels, loc='outside right upper', frameon=False)
         figure.savefig(path, dpi=200)
     return sum(len(rows) for lines in panels.values() for rows in lines.values())
+
+
+def colour(family: str) -> str:
+    """The colour of a family, in every plot the same."""
+    return COLOURS[list(FAMILIES).index(family) % len(COLOURS)]
 
 
 def short_name(e: Entry) -> str:
