@@ -235,6 +235,8 @@ def test_plot(entries, tmp_path, ending):
         assert path.read_bytes().startswith(b'\x89PNG')
     with pytest.raises(ResultsError, match='ends in .png, .svg, .pdf'):
         plot(shown, tmp_path / 'plot.doc')
+    with pytest.raises(ResultsError, match='nowhere/plot.png could not be written'):
+        plot(shown, tmp_path / 'nowhere' / 'plot.png')
     with pytest.raises(ResultsError, match='nothing to plot'):
         plot(compare([row for row in RESULTS if row.method == 'classification'], None), path)
 

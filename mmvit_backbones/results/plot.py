@@ -1,4 +1,5 @@
 """Accuracy against cost, one line a family."""
+import io
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple, Union
 
@@ -43,7 +44,7 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
         How many of the entries are drawn.
 
     Raises:
-        ResultsError: The ending is another, or there is nothing to draw.
+        ResultsError: The ending is another, there is nothing to draw, or the file can't be written.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -90,7 +91,12 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
         names = [*FAMILIES.values(), 'own run']
         labels = sorted(handles, key=lambda label: (names.index(label.split(',')[0]), label))
         figure.legend([handles[label] for label in labels], labels, loc='outside right upper', frameon=False)
-        figure.savefig(path, dpi=200)
+        drawing = io.BytesIO()
+        figure.savefig(drawing, dpi=200, format=Path(path).suffix[1:])
+    try:
+        Path(path).write_bytes(drawing.getvalue())
+    except OSError as error:
+        raise ResultsError(f'{path} could not be written: {error}') from error
     return sum(len(rows) for lines in panels.values() for rows in lines.values())
 
 
