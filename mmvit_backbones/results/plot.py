@@ -70,12 +70,12 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
                 for (family, pretrain), rows in lines.items():
                     rows = sorted(rows, key=value)
                     tint, marker = style[family]
-                    usual = pretrain == 'in1k'
+                    line, fill = dict(in1k=('-', tint), in22k=(':', 'white')).get(pretrain, ('--', '0.8'))
                     xs, ys = [value(e) for e in rows], [getattr(e.result, score) for e in rows]
-                    label = FAMILIES[family] + ('' if usual else f', {pretrain}')
+                    label = FAMILIES[family] + ('' if pretrain == 'in1k' else f', {pretrain}')
                     handles[label], = axis.plot(
-                        xs, ys, color=tint, marker=marker, markersize=6, linewidth=1.4, linestyle='-' if usual else ':',
-                        markerfacecolor=tint if usual else 'white')
+                        xs, ys, color=tint, marker=marker, markersize=6, linewidth=1.4, linestyle=line,
+                        markerfacecolor=fill)
                     for e, x, y in zip(rows, xs, ys):
                         axis.annotate(
                             short_name(e), (x, y), (0, 5), textcoords='offset points', ha='center', fontsize=7, color=tint)
