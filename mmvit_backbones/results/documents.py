@@ -93,7 +93,7 @@ def metafile(family: str, entries: Sequence[Entry]) -> str:
             'Metadata': {
                 'Training Data': DATASETS[row.task],
                 'Method': METHODS[row.method],
-                'Scores': 'as reported by the authors, not reproduced here' if _metrics(row) else 'none published',
+                'Scores by': _reported(row) if _metrics(row) else 'none published',
                 'Schedule': row.schedule,
                 'Pre-training': row.pretrain,
                 'Parameters': e.cost.params,
@@ -106,7 +106,7 @@ def metafile(family: str, entries: Sequence[Entry]) -> str:
         for task, metrics in _metrics(row).items():
             model['Results'].append({
                 'Task': task, 'Dataset': DATASETS[row.task], 'Metrics': metrics,
-                'Reported by': 'the authors' if row.verified else 'the authors, recollected and not verified',
+                'Reported by': _reported(row),
                 'Source': row.source
             })
     for model in models.values():
@@ -114,6 +114,10 @@ def metafile(family: str, entries: Sequence[Entry]) -> str:
             del model['Results']
     collection = {'Name': FAMILIES[family], 'Paper': {'URL': PAPERS[family]}, 'Code': {'URL': f'mmvit_backbones/backbones/{family}.py'}}
     return _yaml({'Collections': [collection], 'Models': list(models.values())})
+
+
+def _reported(row: Result) -> str:
+    return f'the authors, not reproduced here{"" if row.verified else "; recollected, not verified"}'
 
 
 def _metrics(row: Result) -> Dict[str, Dict[str, float]]:
