@@ -179,6 +179,15 @@ def test_counts_of_resnets_are_those_of_the_old_tool(path, gmacs, params):
     assert cost.macs.all == cost.macs.modules
 
 
+@pytest.mark.parametrize('name', ['cascade_maskrcnn_swin_t_coco', 'upernet_swin_t_ade20k'])
+def test_counting_leaves_a_config_as_it_is(name):
+    """Its weights above all: it may be trained afterwards."""
+    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    before = cfg.to_dict()
+    count_config(cfg, (128, 128))
+    assert cfg.to_dict() == before
+
+
 def test_differences_beyond_rounding():
     assert difference(48, 47.6) == difference(48, 48.4) == difference(44.0, 43.96) == difference(25.7, 25.75) == 0
     assert difference(48, 47.4) == pytest.approx(.6) and difference(44.0, 43.7) == pytest.approx(.3)

@@ -1,4 +1,5 @@
 """The arithmetic of a model, counted without doing it: on the meta device a detector takes a second and no memory."""
+import copy
 import importlib
 from typing import Callable, NamedTuple, Optional, Tuple
 
@@ -7,8 +8,6 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-
-from .config import remove_pretrained
 
 BOX_PROPOSALS, MASK_PROPOSALS = 1000, 100
 """What the box heads and the mask heads of a two-stage detector are counted on, as mmdet 2 did."""
@@ -116,10 +115,8 @@ def count_config(cfg: Config, size: Optional[Tuple[int, int]] = None) -> Cost:
     """
     size = size or common_size(cfg)
     importlib.import_module(f'{cfg.default_scope}.models')
-    model = cfg.model.copy()
-    remove_pretrained(model)
     with DefaultScope.overwrite_default_scope(cfg.default_scope), torch.device('meta'):
-        model = MODELS.build(model).eval()
+        model = MODELS.build(copy.deepcopy(cfg.model)).eval()  # detectors change what they are built from
         images = torch.empty(1, 3, *size)
     macs = count_macs(lambda: _forward(model, images))
     return Cost(sum(p.numel() for p in model.parameters()), macs, tuple(size))
