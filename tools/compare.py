@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.progress import track
 
 from mmvit_backbones.engine.config import INSTALL, UsageError, run
-from mmvit_backbones.results import (FAMILIES, METHODS, compare, find_runs, load_results, read_run, read_speed, to_csv,
-                                     to_markdown, to_rich)
+from mmvit_backbones.files import replacing
+from mmvit_backbones.results import (FAMILIES, METHODS, compare, config_name, find_runs, load_results, read_run,
+                                     read_speed, to_csv, to_markdown, to_rich)
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs'
@@ -56,7 +57,7 @@ def choose(args):
         if not wanted:
             continue
         if key == 'config':
-            wanted = [Path(name).name.removesuffix('.py') for name in wanted]
+            wanted = [config_name(name) for name in wanted]
         known = list(dict.fromkeys(value for value in (getattr(row, key) for row in every) if value))
         for value in wanted:
             if value not in known:
@@ -70,14 +71,10 @@ def choose(args):
 
 def write(path, text):
     """Writes a file as a whole or not at all."""
-    path = Path(path)
-    part = path.with_name(f'{path.name}.part')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding='utf-8')
-        os.replace(part, path)
+        with replacing(Path(path)) as part:
+            part.write_text(text, encoding='utf-8')
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise UsageError(f'{path} could not be written: {error}') from error
 
 

@@ -3,7 +3,6 @@
 Prints what became of every key. Training needs no conversion: init_cfg takes the authors' files as they are.
 """
 import argparse
-import os
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from mmengine.registry import MODELS
 from mmvit_backbones import list_backbones
 from mmvit_backbones.checkpoints import convert, identify, locate, read_checkpoint
 from mmvit_backbones.engine.config import UsageError, run
+from mmvit_backbones.files import replacing
 
 
 def parse_args():
@@ -39,13 +39,8 @@ def main():
         model = MODELS.build(known[names[0]])
     state, report = convert(model, checkpoint, source=str(path))
     target = Path(args.target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f'{target.name}.{os.getpid()}.part')
-    try:
+    with replacing(target) as part:
         torch.save(dict(state_dict=state, meta=dict(arch=names[0], source=path.name)), part)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
     for title in ('loaded', 'resized', 'new', 'dropped'):
         keys = list(getattr(report, title))
         print(f'{title}: {len(keys)}')

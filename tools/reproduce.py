@@ -17,10 +17,11 @@ import sys
 from pathlib import Path
 
 import torch
+from mmengine.config import DictAction
 
 from mmvit_backbones.checkpoints import CheckpointError, locate
 from mmvit_backbones.engine.config import DATA_ADVICE, UsageError, load_config, missing_data, run
-from mmvit_backbones.results import SCORES, load_results, read_run, resolve
+from mmvit_backbones.results import SCORES, find_logs, load_results, read_run, resolve
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = Path(os.path.relpath(ROOT))
@@ -99,7 +100,7 @@ def commands(config, cfg, rows, args):
     options = (['--data-root', args.data_root] if args.data_root else []) + ['--work-dir', work_dir]
     settings = ['--cfg-options', *args.cfg_options] if args.cfg_options else []
     found = []
-    done = read_run(work_dir, HERE / 'configs') if work_dir.is_dir() and any(work_dir.glob('*/vis_data/config.py')) else None
+    done = read_run(work_dir, HERE / 'configs') if find_logs(work_dir) else None
     if done is None or not done.finished:
         train = ['bash', tools / 'dist_train.sh', path, gpus] if gpus > 1 else ['python', tools / 'train.py', path]
         train += flags if gpus else []  # mixed precision needs a GPU
@@ -119,7 +120,6 @@ def main():
     chosen = configs(args.names)
     if args.run and args.gpus is None and not torch.cuda.is_available():
         raise UsageError('There is no GPU here. --gpus 0 trains on the CPU, for weeks; without --run the commands are printed')
-    from mmengine.config import DictAction
     options = argparse.ArgumentParser()
     options.add_argument('--cfg-options', nargs='+', action=DictAction)
     options = options.parse_args(['--cfg-options', *args.cfg_options] if args.cfg_options else []).cfg_options

@@ -10,6 +10,7 @@ from urllib.request import urlopen
 from mmengine.dist import barrier, is_main_process
 from rich.progress import wrap_file
 
+from ..files import replacing
 from .read import CheckpointError
 
 SCHEME = 'mmvit://'
@@ -174,18 +175,14 @@ def locate(source: str, fetch: bool = True) -> Path:
 
 def _fetch(url: str, target: Path, advice: str) -> None:
     """Downloads to a temporary file, checks its size, and only then gives it its name."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f'{target.name}.{os.getpid()}.part')
     try:
-        with urlopen(url, timeout=30) as response, part.open('wb') as file:
-            size = int(response.headers.get('Content-Length', 0))
-            with wrap_file(response, size, description=target.name) as body:
-                shutil.copyfileobj(body, file, 1 << 20)
-        got = part.stat().st_size
-        if size and got != size:
-            raise CheckpointError(f'{url} broke off after {got:,} of {size:,} bytes. Try again. {advice}.')
-        os.replace(part, target)
+        with replacing(target) as part:
+            with urlopen(url, timeout=30) as response, part.open('wb') as file:
+                size = int(response.headers.get('Content-Length', 0))
+                with wrap_file(response, size, description=target.name) as body:
+                    shutil.copyfileobj(body, file, 1 << 20)
+            got = part.stat().st_size
+            if size and got != size:
+                raise CheckpointError(f'{url} broke off after {got:,} of {size:,} bytes. Try again. {advice}.')
     except (URLError, OSError) as error:
         raise CheckpointError(f'{url} could not be fetched ({error}). {advice}.') from error
-    finally:
-        part.unlink(missing_ok=True)

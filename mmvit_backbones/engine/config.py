@@ -163,10 +163,9 @@ def code_state() -> str:
 def run(main) -> None:
     """Calls a tool's main function; what the caller can put right ends with one line and exit status 2."""
     from ..checkpoints import CheckpointError
-    from ..results import ResultsError
     try:
         main()
-    except (UsageError, CheckpointError, ResultsError) as error:
+    except (UsageError, CheckpointError) as error:
         print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
         sys.exit(2)
 

@@ -10,7 +10,7 @@ from .. import list_backbones
 from ..checkpoints import ZOO
 from ..engine.flops import count_macs
 from .published import FAMILIES, METHODS, Result, ResultsError, load_results
-from .table import Entry, to_markdown
+from .table import Entry, markdown_table, size_text, to_markdown
 
 PAPERS = {
     'cswin': 'https://arxiv.org/abs/2107.00652', 'swin': 'https://arxiv.org/abs/2103.14030',
@@ -54,17 +54,16 @@ def documents(root: Path, entries: Sequence[Entry]) -> Dict[Path, str]:
 def backbones() -> str:
     """The table of all variants: counted parameters and multiply-adds of the backbone, published scores."""
     results = load_results()
-    lines = [
-        ['backbone', 'channels', 'params M', 'GMACs', 'top-1', 'Mask R-CNN 1x', 'Mask R-CNN 3x', 'UPerNet', 'Semantic FPN', 'weights'],
-        ['---'] * 10,
-    ]
+    titles = ('backbone', 'channels', 'params M', 'GMACs', 'top-1', 'Mask R-CNN 1x', 'Mask R-CNN 3x', 'UPerNet', 'Semantic FPN',
+              'weights')
+    lines = []
     known = list_backbones()
     for name in sorted(known, key=lambda name: list(FAMILIES).index(name.split('/')[0])):
         family, variant = name.split('/')
         with torch.device('meta'):
             model, images = MODELS.build(known[name]).eval(), torch.empty(1, 3, 224, 224)
             macs = count_macs(lambda: model(images)).all
-        rows = [row for row in results if row.family == family and row.variant in (variant, f'{variant}_22k')]
+        rows = [row for row in results if (row.family, row.arch) == (family, variant)]
         weights = ZOO.get(name)
         lines.append([
             f'`{name}`', ', '.join(map(str, model.out_channels)), f'{sum(p.numel() for p in model.parameters()) / 1e6:.1f}',
@@ -76,7 +75,7 @@ def backbones() -> str:
             _first(rows, 'semantic_fpn', '', 'miou'),
             'none' if weights is None else 'fetched' if weights.url else 'by hand',
         ])
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines) + '\n'
+    return markdown_table(titles, lines) + '\n'
 
 
 def metafile(family: str, entries: Sequence[Entry]) -> str:
@@ -99,19 +98,15 @@ def metafile(family: str, entries: Sequence[Entry]) -> str:
                 'Parameters': e.cost.params,
                 'Multiply-adds, all': e.common.macs.all,
                 'Multiply-adds, modules': e.common.macs.modules,
-                'Multiply-adds at': 'x'.join(map(str, e.common.size)),
+                'Multiply-adds at': size_text(e.common.size),
             },
-            'Results': [],
         })
         for task, metrics in _metrics(row).items():
-            model['Results'].append({
+            model.setdefault('Results', []).append({
                 'Task': task, 'Dataset': DATASETS[row.task], 'Metrics': metrics,
                 'Reported by': _reported(row),
                 'Source': row.source
             })
-    for model in models.values():
-        if not model['Results']:
-            del model['Results']
     collection = {'Name': FAMILIES[family], 'Paper': {'URL': PAPERS[family]}, 'Code': {'URL': f'mmvit_backbones/backbones/{family}.py'}}
     return _yaml({'Collections': [collection], 'Models': list(models.values())})
 

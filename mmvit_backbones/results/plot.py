@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Dict, List, Sequence, Tuple, Union
 
 from .published import FAMILIES, SCORES, ResultsError
-from .table import TASK_SCORES, TITLES, Entry, by_method
+from .table import TASK_SCORES, TITLES, Entry, by_method, size_text
 
 # Colours that differ in lightness as well, so that a print in grey keeps some of it; markers tell the rest.
 COLOURS = ('#0b3c8c', '#d1495b', '#2e8b57', '#8c510a', '#7b3fa0', '#e08214', '#1b9aaa', '#4d4d4d', '#c51b7d', '#5aae61',
@@ -63,7 +63,7 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
                                                               panels.items()):
             drawn = [e for rows in lines.values() for e in rows]
             score = TASK_SCORES[drawn[0].result.task][0]
-            size = ' or '.join('x'.join(map(str, size)) for size in sorted({e.common.size for e in drawn}))
+            size = ' or '.join(size_text(size) for size in sorted({e.common.size for e in drawn}))
             for axis, value, title in (
                     (left, lambda e: e.common.macs.all / 1e9, f'GMACs of the whole model at {size}, attention included'),
                     (right, lambda e: e.common.params / 1e6, 'parameters of the whole model in millions')):
@@ -107,6 +107,6 @@ def colour(family: str) -> str:
 
 def short_name(e: Entry) -> str:
     """A variant in few letters, with a question mark where its score is not verified: T, B2-LI, S?"""
-    variant = (e.result.variant or e.result.backbone).removesuffix('_22k').removeprefix('gg_').removeprefix('t2t_vit_')
+    variant = (e.result.arch or e.result.backbone).removeprefix('gg_').removeprefix('t2t_vit_')
     letter = dict(tiny='T', small='S', medium='M', base='B', large='L').get(variant, variant.upper().replace('_', '-'))
     return letter if e.result.verified else f'{letter}?'

@@ -4,6 +4,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
+from ..engine.config import UsageError
+
 Number = Union[int, float]
 
 FOLDER = Path(__file__).parent / 'papers'
@@ -30,8 +32,8 @@ SCORES: Dict[str, str] = dict(
 """{score: its name in tables}"""
 
 
-class ResultsError(Exception):
-    """Results that can't be read or don't exist; shown by the tools without a traceback."""
+class ResultsError(UsageError):
+    """Results that can't be read or don't exist."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ class Result:
         """``<family>/<variant>/<method>/<schedule>/<pretrain>``, by which the tools take it."""
         return '/'.join((self.family, self.variant or self.backbone, self.method, self.schedule, self.pretrain))
 
+    @property
+    def arch(self) -> Optional[str]:
+        """The variant of `list_backbones`, whatever it was pre-trained on; None for models that are not there."""
+        return self.variant and self.variant.removesuffix('_22k')
+
 
 _AMOUNTS = 'params_m', 'flops_g', 'fps', 'gpu_img_per_s', 'cpu_latency_ms'
 _SIZES = 'flops_input', 'count_input', 'crop'
@@ -116,6 +123,11 @@ def load_results(folder: Union[str, Path] = FOLDER) -> List[Result]:
     return [result for family in FAMILIES for result in _read(Path(folder, f'{family}.json'), family)]
 
 
+def config_name(path: str) -> str:
+    """The name of a config, without folder and ending, by which rows know it."""
+    return Path(path).name.removesuffix('.py')
+
+
 def resolve(name: str, results: Sequence[Result]) -> List[Result]:
     """The rows that are meant by a config's name or path, or by the beginning of a row's name.
 
@@ -126,9 +138,7 @@ def resolve(name: str, results: Sequence[Result]) -> List[Result]:
     Raises:
         ResultsError: There is none.
     """
-    stem = Path(name).name
-    stem = stem[:-3] if stem.endswith('.py') else stem
-    found = [row for row in results if row.config == stem]
+    found = [row for row in results if row.config == config_name(name)]
     found = found or [row for row in results if f'{row.name}/'.startswith(name.rstrip('/') + '/')]
     if not found:
         parts = [row.name for row in results if row.name.split('/')[0] == name.split('/')[0]]

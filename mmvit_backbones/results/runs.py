@@ -45,6 +45,16 @@ class Run:
     def finished(self) -> bool:
         return self.progress >= self.length[0]
 
+    @property
+    def state(self) -> str:
+        """How far it is, such as '8 of 12 epochs'."""
+        return f'{self.progress} of {self.length[0]} {self.length[1]}'
+
+
+def find_logs(work_dir: Union[str, Path]) -> List[Path]:
+    """The folders of logs in a work directory, one for each start, the oldest first; none where nothing was started."""
+    return sorted(path.parent.parent for path in Path(work_dir).glob('*/vis_data/config.py'))
+
 
 def find_runs(paths: Sequence[Union[str, Path]]) -> List[Path]:
     """The work directories among some folders and their subfolders.
@@ -56,7 +66,7 @@ def find_runs(paths: Sequence[Union[str, Path]]) -> List[Path]:
     for path in map(Path, paths):
         if not path.is_dir():
             raise ResultsError(f'There is no work directory {path}')
-        runs = [folder for folder in (path, *sorted(path.iterdir())) if any(folder.glob('*/vis_data/config.py'))]
+        runs = [folder for folder in (path, *sorted(path.iterdir())) if find_logs(folder)]
         if not runs:
             raise ResultsError(f'{path} holds no log of a run: expected <time>/vis_data/scalars.json, which mmengine '
                                'writes, in it or in a folder of it')
@@ -76,7 +86,7 @@ def read_run(work_dir: Union[str, Path], configs: Union[str, Path]) -> Run:
             has the name of one but another model.
     """
     work_dir, configs = Path(work_dir), Path(configs)
-    parts = sorted(path.parent.parent for path in work_dir.glob('*/vis_data/config.py'))
+    parts = find_logs(work_dir)
     if not parts:
         raise ResultsError(f'{work_dir} holds no log of a run: expected <time>/vis_data/config.py, which mmengine writes')
     names = [path.stem for path in work_dir.glob('*.py')]

@@ -84,14 +84,15 @@ def compare(results: Sequence[Result], configs: Optional[Path], runs: Sequence[R
         if configs is not None and row.config is not None:
             cfg = Config.fromfile(configs / f'{row.config}.py')
             cfg.model.backbone.update(init_cfg=None, drop_path_rate=0.)  # the same model, under whatever schedule
-            for size in (row.flops_input or row.count_input or common_size(cfg), common_size(cfg)):
-                key = (str(cfg.model), size)
+            model, common = str(cfg.model), common_size(cfg)
+            for size in (row.flops_input or row.count_input or common, common):
+                key = (model, size)
                 if key not in counted:
                     counted[key] = count_config(cfg, size)
                 costs.append(counted[key])
-        measured = speed and row.variant and speed.rows.get(f'{row.family}/{row.variant.removesuffix("_22k")}')
-        own = tuple(run for run in runs if row.config and run.config == row.config)
-        entries.append(Entry(row, *costs, runs=own, speed=measured or None))
+        measured = speed.rows.get(f'{row.family}/{row.arch}') if speed else None
+        own = tuple(run for run in runs if run.config == row.config)
+        entries.append(Entry(row, *costs, runs=own, speed=measured))
     return entries
 
 
@@ -110,14 +111,14 @@ class Column(NamedTuple):
     justify: str = 'right'
 
 
-def columns(entries: Sequence[Entry], task: str) -> List[Column]:
+def columns(entries: Sequence[Entry], task: str, numbers: Dict[str, int], sources: Dict[str, str]) -> List[Column]:
     """The columns of a table.
 
     Args:
         entries: All entries of all tables; own runs and speed have columns where one has them.
         task: Of the method of the table.
+        numbers, sources: Of `number_notes` and `number_sources`.
     """
-    numbers, sources = number_notes(entries), number_sources(entries)
     found = [
         Column('backbone', lambda e: e.result.backbone, 'left'),
         Column('schedule', lambda e: e.result.schedule, 'left'),
@@ -170,42 +171,62 @@ def source(e: Entry) -> str:
     return re.sub(r'(@[0-9a-f]{7})[0-9a-f]{33}', r'\1', e.result.source)
 
 
-def to_rich(entries: Sequence[Entry]) -> List[Union[Table, str]]:
-    """Tables for a terminal, one a method, and texts between and after them."""
-    parts: List[Union[Table, str]] = []
+class Text(NamedTuple):
+    """All tables of a comparison, cell by cell, and the lists below them, for whatever form they are given.
+
+    Attributes:
+        tables: (title, columns, rows of cells) for each method.
+        notes: {note: its number}
+        sources: {source: its number}
+        runs: A sentence for each own run.
+    """
+    tables: List[Tuple[str, List[Column], List[List[str]]]]
+    notes: Dict[str, int]
+    sources: Dict[str, str]
+    runs: List[str]
+
+
+def to_text(entries: Sequence[Entry]) -> Text:
+    """Lays a comparison out."""
+    notes, sources, tables = number_notes(entries), number_sources(entries), []
     for method, group in by_method(entries).items():
-        table = Table(title=TITLES[method])
-        found = columns(entries, group[0].result.task)
+        found = columns(entries, group[0].result.task, notes, sources)
+        tables.append((TITLES[method], found, [[column.text(e) for column in found] for e in group]))
+    return Text(tables, notes, sources, _own_runs(entries))
+
+
+def to_rich(entries: Sequence[Entry]) -> List[Union[Table, str]]:
+    """Tables for a terminal, one a method, and texts after them."""
+    text, parts = to_text(entries), []
+    for title, found, rows in text.tables:
+        table = Table(title=title)
         for column in found:
             table.add_column(column.title, justify=column.justify, no_wrap=True)
-        for e in group:
-            table.add_row(*(column.text(e) for column in found))
+        for row in rows:
+            table.add_row(*row)
         parts.append(table)
-    parts.append(LEGEND)
-    parts += [f'{number}  {note}' for note, number in number_notes(entries).items()]
-    parts += [f'{number}  {name}' for name, number in number_sources(entries).items()]
-    return parts + _own_runs(entries)
+    numbered = [*text.notes.items(), *text.sources.items()]
+    return [*parts, LEGEND, *(f'{number}  {note}' for note, number in numbered), *text.runs]
 
 
 def to_markdown(entries: Sequence[Entry], level: int = 2) -> str:
     """The same for Markdown, with headings of a level."""
-    parts = [LEGEND]
-    for method, group in by_method(entries).items():
-        parts.append(f'{"#" * level} {TITLES[method]}')
-        found = columns(entries, group[0].result.task)
-        lines = [[column.title for column in found], ['---:' if c.justify == 'right' else '---' for c in found]]
-        lines += [[column.text(e) for column in found] for e in group]
-        parts.append('\n'.join('| ' + ' | '.join(line) + ' |' for line in lines))
-    numbers = number_notes(entries)
-    if numbers:
-        parts.append(f'{"#" * level} Notes')
-        parts.append('\n'.join(f'{number}. {note}' for note, number in numbers.items()))
-    parts.append(f'{"#" * level} Sources')
-    parts.append('\n'.join(f'- {number}: {name}' for name, number in number_sources(entries).items()))
-    runs = _own_runs(entries)
-    if runs:
-        parts += [f'{"#" * level} Own runs', '\n'.join(f'- {line}' for line in runs)]
-    return '\n\n'.join(parts) + '\n'
+    text = to_text(entries)
+    parts = []
+    for title, found, rows in text.tables:
+        parts.append((title, markdown_table([c.title for c in found], rows, [c.justify for c in found])))
+    parts += [
+        ('Notes', '\n'.join(f'{number}. {note}' for note, number in text.notes.items())),
+        ('Sources', '\n'.join(f'- {number}: {source}' for source, number in text.sources.items())),
+        ('Own runs', '\n'.join(f'- {run}' for run in text.runs)),
+    ]
+    return '\n\n'.join([LEGEND, *(f'{"#" * level} {title}\n\n{body}' for title, body in parts if body)]) + '\n'
+
+
+def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]], justify: Sequence[str] = ()) -> str:
+    """A table, its columns to the left but for those that are to be to the right."""
+    rules = ['---:' if side == 'right' else '---' for side in justify or ['left'] * len(titles)]
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in (titles, rules, *rows))
 
 
 def to_records(entries: Sequence[Entry]) -> List[dict]:
@@ -214,7 +235,7 @@ def to_records(entries: Sequence[Entry]) -> List[dict]:
     for e in entries:
         row, cost = e.result, e.cost
         record = {key: getattr(row, key) for key in ('family', 'backbone', 'variant', 'task', 'method', 'schedule', 'pretrain')}
-        record['crop'] = _size(row.crop)
+        record['crop'] = size_text(row.crop)
         record.update((key, getattr(row, key)) for key in SCORES)
         record.update(
             verified=row.verified,
@@ -222,13 +243,13 @@ def to_records(entries: Sequence[Entry]) -> List[dict]:
             counted_params_m=cost and cost.params / 1e6,
             params_difference_m=e.params_difference,
             published_gflops=row.flops_g,
-            published_gflops_input=_size(row.flops_input),
-            counted_input=cost and _size(cost.size),
+            published_gflops_input=size_text(row.flops_input),
+            counted_input=cost and size_text(cost.size),
             counted_gmacs_modules=cost and cost.macs.modules / 1e9,
             counted_gmacs_all=cost and cost.macs.all / 1e9,
             gmacs_difference=e.flops_difference,
             gmacs_difference_by=e.way,
-            common_input=e.common and _size(e.common.size),
+            common_input=e.common and size_text(e.common.size),
             common_gmacs_modules=e.common and e.common.macs.modules / 1e9,
             common_gmacs_all=e.common and e.common.macs.all / 1e9,
             config=row.config,
@@ -242,7 +263,7 @@ def to_records(entries: Sequence[Entry]) -> List[dict]:
             record.update({f'own_best_{key}': run and run.best.get(key) for key in TASK_SCORES[row.task]})
             record.update(
                 own_work_dir=run and str(run.work_dir), own_iterations=run and run.iterations,
-                own_progress=run and f'{run.progress} of {run.length[0]} {run.length[1]}', own_code=run and run.code,
+                own_progress=run and run.state, own_code=run and run.code,
                 own_changes=run and '; '.join(run.changes))
             records.append(dict(record))
     return records
@@ -266,7 +287,7 @@ def own_scores(run: Run, task: str) -> str:
         return 'not evaluated'
     last, best = (' / '.join(f'{scores[key]:.1f}' for key in keys) for scores in (run.last, run.best))
     text = last if last == best else f'{last} (best {best})'
-    return text if run.finished else f'{text} after {run.progress} of {run.length[0]} {run.length[1]}'
+    return text if run.finished else f'{text} after {run.state}'
 
 
 def _own_runs(entries: Sequence[Entry]) -> List[str]:
@@ -276,7 +297,7 @@ def _own_runs(entries: Sequence[Entry]) -> List[str]:
             changes = '; '.join(run.changes) or 'none'
             lines[run.work_dir] = (
                 f'{run.work_dir}: {run.config}, {own_scores(run, e.result.task)}, {run.iterations} iterations '
-                f'({run.progress} of {run.length[0]} {run.length[1]}), code {run.code or "not recorded"}. Changes against '
+                f'({run.state}), code {run.code or "not recorded"}. Changes against '
                 f'the config: {changes}')
     return list(lines.values())
 
@@ -294,9 +315,10 @@ def _signed(gap: Optional[float]) -> str:
 
 def _input(e: Entry) -> str:
     if e.result.flops_input:
-        return _size(e.result.flops_input)
-    return '' if e.cost is None else f'({_size(e.cost.size)})'
+        return size_text(e.result.flops_input)
+    return '' if e.cost is None else f'({size_text(e.cost.size)})'
 
 
-def _size(size: Optional[Tuple[int, int]]) -> Optional[str]:
+def size_text(size: Optional[Tuple[int, int]]) -> Optional[str]:
+    """HEIGHTxWIDTH"""
     return size and f'{size[0]}x{size[1]}'
