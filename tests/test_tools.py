@@ -136,6 +136,31 @@ def test_two_processes(shapes, tmp_path):
     assert 'segm_mAP' in out and (tmp_path / 'epoch_1.pth').exists()
 
 
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='lists threads as Linux does')
+def test_a_process_group_ends_with_its_tool():
+    """gloo's threads must be joined before Python ends: one that drops a tensor then aborts the process."""
+    program = """if True:
+        from pathlib import Path
+        import torch
+        from mmengine.config import Config
+        from mmvit_backbones.engine.config import run, set_launcher
+
+        def threads():
+            return [path.read_text() for path in Path('/proc/self/task').glob('*/comm') if 'gloo' in path.read_text()]
+
+        def main():
+            set_launcher(Config(), 'pytorch', 0)
+            model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))
+            model(torch.ones(1, 2)).sum().backward()
+            assert threads()
+
+        run(main)
+        assert not threads(), threads()"""
+    env = dict(os.environ, RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='29632', CUDA_VISIBLE_DEVICES='')
+    result = subprocess.run([sys.executable, '-c', program], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize('options, message', [
     (['configs/nothing.py'], 'There is no config'),
     (['configs/maskrcnn_cswin_t_coco.py'], r'data/coco/?, which does not exist.*--data-root'),

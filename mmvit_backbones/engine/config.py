@@ -1,4 +1,5 @@
 """What the command-line tools do to a config before they hand it to OpenMMLab."""
+import gc
 import importlib
 import os
 import shutil
@@ -141,6 +142,7 @@ def set_launcher(cfg: Config, launcher: str, local_rank: int) -> None:
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     cfg.launcher = launcher
     if launcher == 'pytorch' and get_device() == 'cpu':
+        import torch.distributed.nn  # noqa: F401: imported later, its default arguments would keep the group for ever
         torch.distributed.init_process_group('gloo')
         cfg.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', device_ids=None))
 
@@ -161,13 +163,21 @@ def code_state() -> str:
 
 
 def run(main) -> None:
-    """Calls a tool's main function; what the caller can put right ends with one line and exit status 2."""
+    """Calls a tool's main function, then ends its process group.
+
+    What the caller can put right ends with one line and exit status 2.
+    """
     from ..checkpoints import CheckpointError
     try:
         main()
     except (UsageError, CheckpointError) as error:
         print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
         sys.exit(2)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # gloo's threads abort the process when they let go of a tensor while Python ends. They are joined with the last
+        # reference to their group, which the runner holds in cycles.
+        gc.collect()
+        torch.distributed.destroy_process_group()
 
 
 def _join(root: str, path: str) -> str:
