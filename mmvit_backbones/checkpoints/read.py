@@ -1,11 +1,13 @@
 """Checkpoint files, read without running what they hold."""
 import argparse
+import codecs
 import pickle
+import tarfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Dict, Union
 
 import numpy as np
@@ -29,6 +31,8 @@ def _getattr(owner: object, name: str) -> object:
     return getattr(owner, name)
 
 
+_TAKES_A_LIST = torch.__version__ >= TorchVersion('2.6')
+
 # What authors' training scripts and mmengine save beside tensors. Plain data: to build it runs no code of the file's.
 _numpy = np.core if np.__version__ < '2' else np._core
 _ALLOWED = [
@@ -37,6 +41,8 @@ _ALLOWED = [
 ]  # yapf: disable
 _ALIASES = [
     (_getattr, 'builtins.getattr'),
+    (_getattr, '__builtin__.getattr'),  # as pickles of protocol 2 name it
+    (codecs.encode, '_codecs.encode'),  # bytes, in numpy's arrays
     (OrderedDict, 'yacs.config.CfgNode'),  # settings, in the files of Swin's training code and its heirs
     *((getattr(_numpy.multiarray, name), f'numpy.{core}.multiarray.{name}') for name in ('scalar', '_reconstruct')
       for core in ('core', '_core')),
@@ -61,9 +67,10 @@ def read_checkpoint(path: Union[str, Path], trust: bool = False) -> dict:
         return load_file(path)
     _check_format(path)
     try:
-        with nullcontext() if trust else _allow_list():
-            found = torch.load(path, map_location='cpu', weights_only=not trust)
+        found = _load(path, trust)
     except pickle.UnpicklingError as error:
+        if 'truncated' in str(error):
+            raise CheckpointError(f'{path} is damaged ({error}). Get the file again.') from error
         reason = next((line for line in str(error).splitlines() if 'nsupported' in line or 'GLOBAL' in line), error)
         raise CheckpointError(
             f'{path} holds more than tensors and plain data, and reading it would run code from it: {reason}\nIf you '
@@ -94,7 +101,10 @@ def _check_format(path: Path) -> None:
     if head.startswith(b'PK'):
         if not zipfile.is_zipfile(path):
             raise CheckpointError(f'{path} ends too early, at {size:,} bytes: a broken download. Get the file again.')
-    elif not head.startswith(b'\x80'):
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith('/constants.pkl') for name in archive.namelist()):
+                raise CheckpointError(f'{path} is a TorchScript program, not weights. Save the state_dict() of the model.')
+    elif not head.startswith(b'\x80') or tarfile.is_tarfile(path):
         kind = 'empty'
         if head:
             text = head.lstrip().lower()
@@ -103,7 +113,25 @@ def _check_format(path: Path) -> None:
         raise CheckpointError(f'{path} is {kind} ({size:,} bytes), not a PyTorch checkpoint. Get the file again.')
 
 
-def _allow_list():
-    if torch.__version__ < TorchVersion('2.6'):  # has no aliases, and before 2.5 no list at all: tensors and dicts alone
-        return nullcontext()
-    return torch.serialization.safe_globals(_ALLOWED + _ALIASES)
+def _load(path: Path, trust: bool) -> object:
+    if trust:
+        return torch.load(path, map_location='cpu', weights_only=False)
+    if _TAKES_A_LIST:
+        with torch.serialization.safe_globals(_ALLOWED + _ALIASES):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    pickle_module = SimpleNamespace(
+        __name__=__name__, Unpickler=_Unpickler, load=lambda file, **options: _Unpickler(file, **options).load())
+    return torch.load(path, map_location='cpu', weights_only=False, pickle_module=pickle_module)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds what the lists above and PyTorch's own allow, for PyTorch before 2.6, which takes no list with aliases."""
+
+    def find_class(self, module: str, name: str) -> object:
+        known = dict(torch._weights_only_unpickler._get_allowed_globals())
+        known.update((f'{cls.__module__}.{cls.__qualname__}', cls) for cls in _ALLOWED)
+        known.update((alias, cls) for cls, alias in _ALIASES)
+        try:
+            return known[f'{module}.{name}']
+        except KeyError:
+            raise pickle.UnpicklingError(f'Unsupported class {module}.{name}') from None
