@@ -49,7 +49,7 @@ class GlobalContext(nn.Module):
         self.rescale_bias = nn.Parameter(torch.zeros(NUM_HEADS))
         self.fc1 = nn.Linear(dim, dim // 4)
         self.fc2 = nn.Linear(dim // 8, dim)
-        heads = F.one_hot(torch.arange(dim) // (dim // NUM_HEADS), NUM_HEADS)
+        heads = torch.arange(dim)[:, None] // (dim // NUM_HEADS) == torch.arange(NUM_HEADS)
         self.register_buffer('heads', heads.float(), persistent=False)  # (C, heads), which head owns a channel
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class LargeDepthwise(nn.Conv2d):
         super().__init__(dim, dim, KERNEL_SIZE, padding=KERNEL_SIZE // 2, groups=dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        few = x.shape[:3].numel() < FEW_TOKENS
+        few = x[..., 0].numel() < FEW_TOKENS
         x = x.permute(0, 3, 1, 2)
         return super().forward(x.contiguous() if few else x).permute(0, 2, 3, 1)
 

@@ -55,7 +55,7 @@ class GlanceGazeAttention(nn.Module):
             position = self.position()
             bias = [crop_bias(position, WINDOW, shape) for shape in groups.shapes]
         glance = group_attention(q, k, v, groups, self.num_heads, bias)
-        glance, v = (reorder(part, groups.inverse, groups.index).view(x.shape)[:, :H, :W] for part in (glance, v))
+        glance, v = [reorder(part, groups.inverse, groups.index).view(x.shape)[:, :H, :W] for part in (glance, v)]
         return self.proj(glance + conv_map(self.gaze, v))
 
 

@@ -84,7 +84,7 @@ class MessengerEmbed(ConvEmbed):
     def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
         """The image (B, H, W, in_dim) -> the map (B, H', W', dim), and the messengers (B, m, n, dim) of m * n windows"""
         x = super().forward(x)
-        m, n = (-(-side // SIDE) for side in x.shape[1:3])
+        m, n = [-(-side // SIDE) for side in x.shape[1:3]]
         tokens = self.msg_tokens.view(self.region, self.region, -1)
         tokens = tokens.repeat(-(-m // self.region), -(-n // self.region), 1)[:m, :n]
         return x, tokens.to(x.dtype).expand(len(x), -1, -1, -1)
@@ -171,13 +171,13 @@ class MessengerStage(Stage):
         """The map (B, H, W, C) and the messengers (B, m, n, C) -> the same of this stage"""
         # ceil(ceil(H / 7) / 2) = ceil(ceil(H / 2) / 7): merged messengers are just those of the new windows
         x = [self.downsample(part) for part in x]
-        sizes = [part.shape for part in x]
+        sizes, lengths = zip(*((part.shape, part[..., 0].numel()) for part in x))
         layout = lay_out(sizes[0][:3], self.region, x[0].device)
         index, inverse = layout.groups.index, layout.groups.inverse
         x = reorder(torch.cat([part.flatten(0, 2) for part in x]), index, inverse)
         for block in self.blocks:
             x = self.run(block, x, layout, sizes[0][0])
-        parts = reorder(x, inverse, index).split([size[:3].numel() for size in sizes])
+        parts = reorder(x, inverse, index).split(lengths)
         return tuple(part.view(size) for part, size in zip(parts, sizes))
 
 

@@ -103,7 +103,7 @@ class PlainAttention(Attention):
     def forward(self, x: Tensor, importance: Optional[Tensor] = None) -> Tuple[Tensor, Optional[Tensor]]:
         tokens = x.flatten(1, 2)
         k, v = self.kv(tokens).chunk(2, dim=-1)
-        q, k, v = (split_heads(part, self.num_heads) for part in (self.q(tokens), k, v))
+        q, k, v = [split_heads(part, self.num_heads) for part in (self.q(tokens), k, v)]
         return self.project(x, attention(q, k, v)), None
 
 
@@ -142,7 +142,7 @@ class HybridAttention(Attention):
         padded, _, _ = pad_to_multiple(x, (self.reduction, self.reduction))
         reduced = self.act(self.norm(conv_map(self.sr, padded)))
         k, v = self.kv1(reduced.flatten(1, 2)).chunk(2, dim=-1)
-        q, k, v = (split_heads(part, self.num_heads // 2) for part in (self.q1(x.flatten(1, 2)), k, v))
+        q, k, v = [split_heads(part, self.num_heads // 2) for part in (self.q1(x.flatten(1, 2)), k, v)]
         seen = attention_received(q, k).view(reduced.shape[:3])
         seen = seen.repeat_interleave(self.reduction, 1).repeat_interleave(self.reduction, 2)
         return attention(q, k, v), seen[:, :H, :W]
@@ -154,7 +154,7 @@ class HybridAttention(Attention):
         size = padded.shape[1:3]
         tokens = split_windows(padded, WINDOW).flatten(1, 2)  # (windows, 49, C)
         k, v = self.kv2(tokens).chunk(2, dim=-1)
-        q, k, v = (split_heads(part, self.num_heads // 2) for part in (self.q2(tokens), k, v))
+        q, k, v = [split_heads(part, self.num_heads // 2) for part in (self.q2(tokens), k, v)]
         logits = widen(q * q.shape[-1]**-.5 @ k.transpose(-2, -1))
         if size == (H, W):
             weights = logits.softmax(-1)
@@ -197,7 +197,7 @@ class GuidedAttention(Attention):
         # Half of the heads have their keys and values from kv1, half from kv2.
         k, v = torch.stack([self.kv1(merged), self.kv2(merged)], dim=2).chunk(2, dim=-1)
         q = split_heads(self.q(x.flatten(1, 2)), self.num_heads)
-        k, v = (split_heads(part.flatten(2), self.num_heads) for part in (k, v))
+        k, v = [split_heads(part.flatten(2), self.num_heads) for part in (k, v)]
         return self.project(x, attention(q, k, v)), None
 
     def merge(self, x: Tensor, importance: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def shifted_windows(size: Tuple[int, int, int], window: int, shift: int,
     side = torch.arange(window, device=device)
     apart = (side[:, None] < window - shift) != (side < window - shift)
     together = torch.zeros_like(apart)
-    rows, cols = (count - (shift > 0) for count in windows.shape[1:3])
+    rows, cols = [count - (shift > 0) for count in windows.shape[1:3]]
     blocks, masks = [], []
     for row, row_mask in ((windows[:, :rows], together), (windows[:, rows:], apart)):
         for block, col_mask in ((row[:, :, :cols], together), (row[:, :, cols:], apart)):
