@@ -29,10 +29,11 @@ def test_nothing_is_copied_where_nothing_is_padded():
     assert pad_to_multiple(x, (2, 7))[0] is x
 
 
+@pytest.mark.parametrize('learned', [False, True])
 @pytest.mark.parametrize('scale', [None, .3])
-def test_attention(scale):
+def test_attention(scale, learned):
     q, k, v = torch.randn(2, 3, 5, 8), torch.randn(2, 3, 7, 8), torch.randn(2, 3, 7, 4)
-    bias = torch.randn(3, 5, 7)
+    bias = torch.randn(3, 5, 7, requires_grad=learned)
     expected = ((scale or 8**-.5) * q @ k.transpose(-1, -2) + bias).softmax(-1) @ v
     out = attention(q, k, v, bias, scale)
     assert out.shape == (2, 5, 12)

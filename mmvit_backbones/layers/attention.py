@@ -23,7 +23,12 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor] = None, sc
     """
     if bias is not None and bias.dtype.is_floating_point:
         bias = bias.to(q.dtype)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+    if bias is not None and bias.requires_grad and bias.is_cpu:
+        # No fused CPU kernel has a gradient for the bias; what PyTorch falls back to checks every row for excluded keys.
+        scale = q.shape[-1]**-.5 if scale is None else scale
+        out = (scale * q @ k.transpose(-2, -1) + bias).softmax(-1) @ v
+    else:
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
     return out.transpose(1, 2).flatten(2)
 
 
