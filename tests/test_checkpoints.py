@@ -204,6 +204,9 @@ def test_missing_and_truncated_files(tmp_path, reader, state):
     (tmp_path / 'file.pth').write_bytes(whole[:len(whole) // 2])
     with pytest.raises(CheckpointError, match='ends too early'):
         read_checkpoint(tmp_path / 'file.pth')
+    (tmp_path / 'file.pth').write_bytes(whole.replace(b'PK\x01\x02', b'PK\x00\x00'))
+    with pytest.raises(CheckpointError, match='is damaged'):
+        read_checkpoint(tmp_path / 'file.pth')
     torch.save(state, tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
     whole = (tmp_path / 'old.pth').read_bytes()
     assert is_loaded_from(tmp_path / 'old.pth', state)

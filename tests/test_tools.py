@@ -140,6 +140,7 @@ def test_two_processes(shapes, tmp_path):
 def test_a_process_group_ends_with_its_tool():
     """gloo's threads must be joined before Python ends: one that drops a tensor then aborts the process."""
     program = """if True:
+        import time
         from pathlib import Path
         import torch
         from mmengine.config import Config
@@ -156,6 +157,9 @@ def test_a_process_group_ends_with_its_tool():
 
         before = threads()
         run(main)
+        end = time.monotonic() + 20  # Linux lists a thread for a moment after it was joined
+        while threads() != before and time.monotonic() < end:
+            time.sleep(.05)
         assert threads() == before"""
     env = dict(
         os.environ, RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='29632', CUDA_VISIBLE_DEVICES='',

@@ -99,11 +99,14 @@ def _check_format(path: Path) -> None:
     if head.startswith(b'version https://git-lfs'):
         raise CheckpointError(f'{path} is a Git-LFS pointer, not the weights. Run `git lfs pull` where it was cloned.')
     if head.startswith(b'PK'):
-        if not zipfile.is_zipfile(path):
-            raise CheckpointError(f'{path} ends too early, at {size:,} bytes: a broken download. Get the file again.')
-        with zipfile.ZipFile(path) as archive:
-            if any(name.endswith('/constants.pkl') for name in archive.namelist()):
-                raise CheckpointError(f'{path} is a TorchScript program, not weights. Save the state_dict() of the model.')
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except zipfile.BadZipFile as error:
+            raise CheckpointError(
+                f'{path} ends too early, at {size:,} bytes, or is damaged: a broken download. Get the file again.') from error
+        if any(name.endswith('/constants.pkl') for name in names):
+            raise CheckpointError(f'{path} is a TorchScript program, not weights. Save the state_dict() of the model.')
     elif not head.startswith(b'\x80') or tarfile.is_tarfile(path):
         kind = 'empty'
         if head:
