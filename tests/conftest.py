@@ -1,5 +1,8 @@
 """What the tests share: the families, and the authors' records of them."""
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from parity import fill
 from mmvit_backbones import list_backbones
 
 DATA = Path(__file__).parent / 'data'
+ROOT = Path(__file__).parents[1]
 SMALLEST = {}
 for _name in list_backbones():
     SMALLEST.setdefault(_name.split('/')[0], _name)
@@ -70,3 +74,14 @@ def tiny(name, **options):
     """A backbone with the smallest variant's settings, but at most two blocks a stage: small enough to train."""
     row = backbone_class(name).archs[name.split('/')[1]]
     return build(name, arch=dict(row, depths=tuple(min(depth, 2) for depth in row['depths'])), **options)
+
+
+def call(*command, status=0, **environment):
+    """Runs a tool, or another program, from the repository; returns what it printed."""
+    command = [str(part) for part in command]
+    command = [sys.executable, f'tools/{command[0]}', *command[1:]] if command[0].endswith('.py') else command
+    result = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+        env=dict(os.environ, **environment))
+    assert result.returncode == status, result.stdout[-4000:]
+    return result.stdout

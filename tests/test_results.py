@@ -5,15 +5,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from conftest import DATA, authors_state, build, config, read_record
+from conftest import DATA, ROOT, authors_state, build, call, config, read_record
 from mmengine.config import Config
 from rich.console import Console
 from torch import nn
@@ -29,7 +26,6 @@ from mmvit_backbones.results.plot import plot
 from mmvit_backbones.results.published import FOLDER
 from mmvit_backbones.results.table import difference
 
-ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / 'configs'
 RESULTS = load_results()
 WITH_CONFIG = [row for row in RESULTS if row.config]
@@ -363,7 +359,7 @@ def test_bad_runs(tmp_path):
 
 
 def test_measured_speed(tmp_path):
-    call('tools/benchmark.py', 'pvt_v2/b0', '--size', '64x64', '--runs', '1', '--device', 'cpu', '--json', tmp_path / 'speed.json')
+    call('benchmark.py', 'pvt_v2/b0', '--size', '64x64', '--runs', '1', '--device', 'cpu', '--json', tmp_path / 'speed.json')
     speed = read_speed(tmp_path / 'speed.json')
     assert speed.conditions.startswith('infer, batches of 1 x 64x64, float32, cpu (')
     first, second = compare(resolve('pvt_v2/b0/mask_rcnn/1x', RESULTS) + resolve('pvt_v2/b1/mask_rcnn/1x', RESULTS), None, speed=speed)
@@ -374,23 +370,16 @@ def test_measured_speed(tmp_path):
         read_speed(tmp_path / 'speed.json')
 
 
-def call(*command, status=0, **environment):
-    result = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            text=True, timeout=300, env=dict(os.environ, **environment))
-    assert result.returncode == status, result.stdout[-4000:]
-    return result.stdout
-
-
 def test_compare_prints_and_writes(tmp_path):
-    shown = call('tools/compare.py', '--family', 'swin', '--method', 'upernet', '--pretrain', 'moby')
+    shown = call('compare.py', '--family', 'swin', '--method', 'upernet', '--pretrain', 'moby')
     assert re.search(r'Swin-T +│ 160k +│ moby .* 59.94 .* upernet_swin_t_moby_ade20k', shown)
     files = [tmp_path / name for name in ('table.csv', 'plot.svg', 'page.html')]
-    call('tools/compare.py', '--config', 'maskrcnn_pvt_t_coco', '--format', 'csv', '--out', files[0], '--plot', files[1],
+    call('compare.py', '--config', 'maskrcnn_pvt_t_coco', '--format', 'csv', '--out', files[0], '--plot', files[1],
          '--html', files[2])
     row, = csv.DictReader(files[0].open())
     assert row['counted_params_m'].startswith('32.88') and all(path.stat().st_size for path in files)
     write_run(tmp_path / 'runs' / 'a', 'maskrcnn_pvt_t_coco', epoch(12, .367, .351))
-    call('tools/compare.py', '--config', 'configs/maskrcnn_pvt_t_coco.py', '--no-count', '--runs', tmp_path / 'runs', '--out', files[0])
+    call('compare.py', '--config', 'configs/maskrcnn_pvt_t_coco.py', '--no-count', '--runs', tmp_path / 'runs', '--out', files[0])
     assert re.search(r'36\.7 │ +35\.1 │ +36\.7 / 35\.1 ', files[0].read_text())
 
 
@@ -407,21 +396,21 @@ def test_compare_prints_and_writes(tmp_path):
 def test_bad_input_leaves_tables_as_they_were(tmp_path, options, message):
     out = tmp_path / 'table.txt'
     out.write_text('before')
-    log = call('tools/compare.py', *options, '--out', out, status=2)
+    log = call('compare.py', *options, '--out', out, status=2)
     assert re.search(message, log) and 'Traceback' not in log
     assert out.read_text() == 'before' and os.listdir(tmp_path) == ['table.txt']
 
 
 def test_reproduce_says_what_is_missing():
     rows = ('cswin/tiny/mask_rcnn/1x', 'upernet_twins_svt_s_ade20k')
-    log = call('tools/reproduce.py', *rows, '--dry-run', '--data-root', 'docs', MMVIT_WEIGHTS='/nowhere')
+    log = call('reproduce.py', *rows, '--dry-run', '--data-root', 'docs', MMVIT_WEIGHTS='/nowhere')
     assert 'published: box AP 46.7, mask AP 42.2 (arXiv 2107.00652 Table 4)' in log
     assert re.search(r'dist_train.sh configs/maskrcnn_cswin_t_coco.py \d+ --amp|train.py configs/maskrcnn_cswin_t_coco.py', log)
     assert 'cswin/tiny will be fetched to /nowhere/cswin_tiny_224.pth' in log
     assert re.search(r'missing:\n.*annotations/instances_train2017.json, which does not exist', log)
     assert 'images/validation, which does not exist' in log and 'put the file at /nowhere/alt_gvt_small.pth' in log
     assert 'tools/test.py configs/upernet_twins_svt_s_ade20k.py work_dirs/upernet_twins_svt_s_ade20k/iter_160000.pth --tta' in log
-    assert 'missing:' in call('tools/reproduce.py', *rows, '--run', '--gpus', '0', '--data-root', 'docs', status=2)
+    assert 'missing:' in call('reproduce.py', *rows, '--run', '--gpus', '0', '--data-root', 'docs', status=2)
 
 
 @pytest.mark.parametrize('name, message', [
@@ -430,7 +419,7 @@ def test_reproduce_says_what_is_missing():
     ('swin/tiny/atss', 'no config for atss with Swin-T'),
 ])
 def test_reproduce_bad_names(name, message):
-    log = call('tools/reproduce.py', name, '--dry-run', status=2)
+    log = call('reproduce.py', name, '--dry-run', status=2)
     assert re.search(message, log) and 'Traceback' not in log
 
 
@@ -440,7 +429,7 @@ def test_reproduce_runs_goes_on_and_compares(tmp_path):
     torch.save(dict(state_dict_ema=authors_state(read_record(DATA / 'cswin' / 'tiny.json'))), tmp_path / 'cswin_tiny_224.pth')
     workers = [f'{kind}_dataloader.{key}' for kind in ('train', 'val') for key in ('num_workers=0', 'persistent_workers=False')]
     command = [
-        'tools/reproduce.py', 'semfpn_cswin_t_ade20k', '--run', '--gpus', '0', '--data-root', tmp_path / 'shapes', '--work-dirs',
+        'reproduce.py', 'semfpn_cswin_t_ade20k', '--run', '--gpus', '0', '--data-root', tmp_path / 'shapes', '--work-dirs',
         tmp_path / 'runs', '--cfg-options', *workers, 'train_dataloader.batch_size=1', 'train_cfg.val_interval=2',
         'default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=1', 'model.data_preprocessor.size=(64,64)',
         'train_dataloader.dataset.pipeline.2.scale=(64,64)', 'train_dataloader.dataset.pipeline.3.crop_size=(64,64)',

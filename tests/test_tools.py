@@ -11,11 +11,10 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from conftest import DATA, authors_state, build, read_record
+from conftest import DATA, ROOT, authors_state, build, call, read_record
 
 from mmvit_backbones.datasets import make_shapes
 
-ROOT = Path(__file__).parent.parent
 TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('*.py'))
 MASK_RCNN, UPERNET = 'configs/maskrcnn_cswin_demo_shapes.py', 'configs/upernet_cswin_demo_shapes.py'
 QUICK = ('train_dataloader.batch_size=2', 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
@@ -28,15 +27,6 @@ def shapes(tmp_path_factory):
     root = tmp_path_factory.mktemp('data') / 'shapes'
     make_shapes(root, num_train=8, num_val=4, size=(64, 64))
     return root
-
-
-def call(*command, status=0, **options):
-    """Runs a tool from the repository; returns what it printed."""
-    command = [str(part) for part in command]
-    command = [sys.executable, f'tools/{command[0]}', *command[1:]] if command[0].endswith('.py') else command
-    result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, **options)
-    assert result.returncode == status, result.stdout[-4000:]
-    return result.stdout
 
 
 def train(config, work_dir, shapes, *options, epochs=1, **kwargs):
@@ -75,13 +65,12 @@ def test_without_openmmlab(tool, tmp_path):
         '        if name.split(".")[0] in ("mmdet", "mmcv", "mmseg"):\n'
         '            raise ModuleNotFoundError(f"No module named {name!r}", name=name)\n'
         'sys.meta_path.insert(0, Hidden())\n')
-    env = dict(os.environ, PYTHONPATH=str(tmp_path))
-    assert 'usage:' in call(tool, '--help', env=env)
+    assert 'usage:' in call(tool, '--help', PYTHONPATH=str(tmp_path))
     (tmp_path / 'x.pth').write_bytes(b'x')
     (tmp_path / 'x.png').write_bytes(b'x')
     rest = dict([('train.py', []), ('test.py', [tmp_path / 'x.pth']),
                  ('predict.py', [tmp_path / 'x.pth', tmp_path / 'x.png', '--out', tmp_path / 'out'])])[tool]
-    out = call(tool, MASK_RCNN, *rest, env=env, status=2)
+    out = call(tool, MASK_RCNN, *rest, status=2, PYTHONPATH=str(tmp_path))
     assert 'pip install -e .[onedl]' in out and 'Traceback' not in out
 
 
@@ -127,11 +116,10 @@ def test_resume_after_being_killed(shapes, tmp_path):
 
 def test_two_processes(shapes, tmp_path):
     """DDP on two CPU processes: frozen stages and a subset of levels leave no parameter without a gradient."""
-    env = dict(os.environ, PORT='29631', OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    env['PATH'] = f'{Path(sys.executable).parent}:{env["PATH"]}'
+    path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
     out = call('tools/dist_train.sh', MASK_RCNN, '2', '--work-dir', tmp_path, '--data-root', shapes, '--cfg-options', *QUICK,
                'train_cfg.max_epochs=1', 'model.backbone.frozen_stages=1',
-               'model.backbone.with_cp=True', env=env)
+               'model.backbone.with_cp=True', PATH=path, PORT='29631', OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
     assert 'GPU number: 2' in out or 'Distributed launcher: pytorch' in out
     assert 'segm_mAP' in out and (tmp_path / 'epoch_1.pth').exists()
 
@@ -161,11 +149,8 @@ def test_a_process_group_ends_with_its_tool():
         while threads() != before and time.monotonic() < end:
             time.sleep(.05)
         assert threads() == before"""
-    env = dict(
-        os.environ, RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='29632', CUDA_VISIBLE_DEVICES='',
-        OMP_NUM_THREADS='1')
-    result = subprocess.run([sys.executable, '-c', program], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
+    call(sys.executable, '-c', program, RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='29632',
+         OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
 
 
 @pytest.mark.parametrize('options, message', [
@@ -181,9 +166,9 @@ def test_train_says_what_is_wrong(options, message):
 
 
 def test_missing_weights_stop_a_run(shapes, tmp_path):
-    env = dict(os.environ, MMVIT_WEIGHTS=str(tmp_path))
     out = call('train.py', MASK_RCNN, '--work-dir', tmp_path, '--data-root', shapes, '--cfg-options', *QUICK,
-               'model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoint=mmvit://cswin/base_22k', env=env, status=2)
+               'model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoint=mmvit://cswin/base_22k', status=2,
+               MMVIT_WEIGHTS=str(tmp_path))
     assert 'has not published' in out.replace('have', 'has') and str(tmp_path) in out
 
 

@@ -68,16 +68,14 @@ def read_checkpoint(path: Union[str, Path], trust: bool = False) -> dict:
     _check_format(path)
     try:
         found = _load(path, trust)
-    except pickle.UnpicklingError as error:
-        if 'truncated' in str(error):
+    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, KeyError) as error:
+        if not isinstance(error, pickle.UnpicklingError) or 'truncated' in str(error):
             raise CheckpointError(f'{path} is damaged ({error}). Get the file again.') from error
         reason = next((line for line in str(error).splitlines() if 'nsupported' in line or 'GLOBAL' in line), error)
         raise CheckpointError(
             f'{path} holds more than tensors and plain data, and reading it would run code from it: {reason}\nIf you '
             f'trust where it comes from, make a clean file of it once: python tools/convert_checkpoint.py {path} '
             'OUT.pth --trust') from error
-    except (EOFError, RuntimeError, ValueError, KeyError) as error:
-        raise CheckpointError(f'{path} is damaged ({error}). Get the file again.') from error
     if not isinstance(found, Mapping):
         raise CheckpointError(f'{path} holds a {type(found).__name__}, not a dict of weights. Save the state_dict().')
     return found
@@ -117,12 +115,10 @@ def _check_format(path: Path) -> None:
 
 
 def _load(path: Path, trust: bool) -> object:
-    if trust:
-        return torch.load(path, map_location='cpu', weights_only=False)
-    if _TAKES_A_LIST:
+    if _TAKES_A_LIST and not trust:
         with torch.serialization.safe_globals(_ALLOWED + _ALIASES):
             return torch.load(path, map_location='cpu', weights_only=True)
-    pickle_module = SimpleNamespace(
+    pickle_module = pickle if trust else SimpleNamespace(
         __name__=__name__, Unpickler=_Unpickler, load=lambda file, **options: _Unpickler(file, **options).load())
     return torch.load(path, map_location='cpu', weights_only=False, pickle_module=pickle_module)
 
