@@ -228,7 +228,7 @@ class Backbone(BaseModule):
             unknown = set(cfg) - {'type', 'checkpoint', 'prefix', 'map_location'}
             if unknown:
                 raise ValueError(f'init_cfg of type Pretrained takes checkpoint and prefix, but got {sorted(unknown)}')
-            load_checkpoint(self, cfg['checkpoint'], prefix=cfg.get('prefix'))
+            load_checkpoint(self, cfg.get('checkpoint'), prefix=cfg.get('prefix'))
         self._is_init = True
 
     @property

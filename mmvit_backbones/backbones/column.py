@@ -65,9 +65,14 @@ class Column(Stage):
             x = self.run(block, x)
         return self.norm(x[:, 1:].unflatten(1, (H, W)))
 
-    def resize(self, name: str, value: Tensor) -> Tensor:
-        """Positions of a checkpoint, of a square grid of another size, interpolated to this one's (bicubic)."""
-        side = round((value.shape[1] - 1)**.5)
+    def resize(self, name: str, value: Tensor) -> Optional[Tensor]:
+        """Positions of a checkpoint, of a square grid of another size, interpolated to this one's (bicubic).
+
+        None for what is no such positions.
+        """
+        side = round(max(value.shape[1] - 1, 0)**.5)
+        if name != 'pos_embed' or side == 0 or value.shape != (1, 1 + side**2, self.pos_embed.shape[-1]):
+            return None
         pos = resize_position(value[:, 1:].float().unflatten(1, (side, side)), self.grid, 'bicubic')
         return torch.cat([value[:, :1], pos.flatten(1, 2).to(value.dtype)], dim=1)
 

@@ -1,13 +1,16 @@
 """From anybody's state dict to a backbone's, with every key on both sides accounted for."""
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
 from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
 from .read import CheckpointError, read_checkpoint, unwrap
@@ -15,22 +18,26 @@ from .zoo import locate
 
 PREFIXES = {'module', 'model', 'backbone', 'encoder', 'image_encoder', 'img_backbone'}
 """Names under which wrappers, detectors and pre-training methods keep a backbone."""
+MOST_PREFIXES, MOST_KEYS = 16, 20000
+"""What is looked at in a file: prefixes that a backbone may be under, and keys to recognise one by. No model has more."""
 
 
 @dataclass
 class KeyReport:
-    """What became of every key of a checkpoint and of a backbone.
+    """What became of every key of a checkpoint and of a model, a backbone or a whole detector or segmentor.
 
     Attributes:
         layout: "the authors'" or "this package's".
         prefix: Under which the checkpoint keeps the backbone, such as ``backbone.``.
-        total: Keys of the backbone.
-        loaded: Keys of the backbone that the checkpoint fills.
+        total: Keys of the model.
+        loaded: Keys of the model that the checkpoint fills.
         resized: Those among them whose values were fitted to another shape: {key: (shape found, shape needed)}.
-        new: Keys of the backbone that no checkpoint of this kind has; they keep their values.
-        dropped: Keys of the checkpoint that the backbone has no use for: classifiers, heads, levels that aren't built.
-        missing, unexplained: Keys of the backbone and of the checkpoint that nothing above explains.
+        new: Keys of the model that no checkpoint of this kind has; they keep their values.
+        dropped: Keys of the checkpoint that the model has no use for: classifiers, heads, levels that aren't built.
+        missing, unexplained: Keys of the model and of the checkpoint that nothing above explains.
         mismatched: {key: (shape found, shape needed)}.
+        unusable: {key: what its value is, where that is no weight}.
+        fits_too: Variants (``<family>/<variant>``) that compute something else with weights of the same shapes.
     """
     layout: str
     prefix: str
@@ -42,11 +49,13 @@ class KeyReport:
     missing: List[str] = field(default_factory=list)
     unexplained: List[str] = field(default_factory=list)
     mismatched: Dict[str, tuple] = field(default_factory=dict)
+    unusable: Dict[str, str] = field(default_factory=dict)
+    fits_too: List[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
-        """Whether every key is explained."""
-        return not (self.missing or self.unexplained or self.mismatched)
+        """Whether every key is explained, and every value is one."""
+        return not (self.missing or self.unexplained or self.mismatched or self.unusable)
 
     def __str__(self) -> str:
         parts = [f'{len(self.loaded)} of {self.total} tensors loaded from {self.layout} layout']
@@ -65,6 +74,11 @@ class KeyReport:
         if self.mismatched:
             name, (found, needed) = next(iter(self.mismatched.items()))
             parts.append(f'{len(self.mismatched)} of another shape (such as {name}: file {found}, model {needed})')
+        if self.unusable:
+            name, what = next(iter(self.unusable.items()))
+            parts.append(f'{len(self.unusable)} without usable values (such as {name}: {what})')
+        if self.fits_too:
+            parts.append(f'the file fits {", ".join(self.fits_too)} as well, whose weights have the same shapes')
         return '; '.join(parts)
 
 
@@ -79,6 +93,9 @@ def load_checkpoint(model: nn.Module, source: Union[str, Path], prefix: Optional
     Raises:
         CheckpointError: The file can't be read, or a key is not accounted for.
     """
+    for what, value in (('checkpoint', source), ('prefix', '' if prefix is None else prefix)):
+        if not isinstance(value, (str, Path)):
+            raise CheckpointError(f'{type(model).__name__} {model.arch!r} expects {what} to be a text, but got {value!r}')
     path = locate(str(source))
     state, report = convert(model, read_checkpoint(path), prefix, str(path))
     nn.Module.load_state_dict(model, {**model.state_dict(), **state})
@@ -94,9 +111,9 @@ def load_state_dict_hook(model: nn.Module, state_dict: dict, prefix: str) -> Non
     """
     own = model.state_dict()
     part = {key[len(prefix):]: value for key, value in state_dict.items() if key.startswith(prefix)}
-    if {key: value.shape for key, value in own.items()} == {key: getattr(v, 'shape', None) for key, v in part.items()}:
-        return
     state, report = convert(model, part, None, f'the part of the checkpoint at {prefix!r}' if prefix else 'the state dict')
+    if own.keys() == state.keys() == part.keys() and not report.resized:
+        return
     for key in part:
         del state_dict[prefix + key]
     state_dict.update({prefix + key: value for key, value in {**own, **state}.items()})
@@ -119,10 +136,10 @@ def convert(model: nn.Module,
         The state dict without the keys that keep the model's values (``report.new``), and the report.
 
     Raises:
-        CheckpointError: A key is not accounted for.
+        CheckpointError: A key is not accounted for, or a value is no weight.
     """
     own = model.state_dict()
-    found = unwrap(checkpoint)
+    found = _weights(checkpoint, source)
     layout, prefix, renamed, outside = _best_reading(type(model), own, found, prefix)
     state, report = {}, KeyReport(layout, prefix, len(own), dropped=outside)
     for key, name in renamed.items():
@@ -131,40 +148,89 @@ def convert(model: nn.Module,
             report.dropped.append(key)
         elif name not in own:
             report.unexplained.append(key)
-        elif value.shape == own[name].shape:
-            state[name] = value
         else:
-            shapes = tuple(value.shape), tuple(own[name].shape)
-            value = _resize(model, name, value, own[name])
-            if value is None or value.shape != own[name].shape:
-                report.mismatched[name] = shapes
-            else:
-                state[name], report.resized[name] = value, shapes
+            _take(state, report, name, value, own[name], model)
     report.loaded = list(state)
+    given = {name.rpartition('.')[0] for name in state if not _is_counter(name)}
     for name in own:
-        if name not in state and name not in report.mismatched:
-            (report.new if _is_new(type(model), name) else report.missing).append(name)
+        if name not in state and name not in report.mismatched and name not in report.unusable:
+            # a norm is one unit: where its weight is given, its bias is not new
+            new = _is_counter(name) or _is_new(type(model), name) and name.rpartition('.')[0] not in given
+            (report.new if new else report.missing).append(name)
     if not report.complete:
         names = identify(found)
         looks = f'It looks like {" or ".join(names)}' if names else 'It is none of the backbones in this package'
-        advice = ('Choose the matching arch, or the matching file.' if names else 'Weights of a whole detector belong '
-                  'into load_from or --resume of its own config.')
+        advice = ('Get the file again.' if report.unusable else 'Choose the matching arch, or the matching file.'
+                  if names else 'Weights of a whole detector belong into load_from or --resume of its own config.')
         raise CheckpointError(f'{source} does not fit {type(model).__name__} {model.arch!r}, and nothing was loaded: '
                               f'{report}. {looks}. {advice}')
+    report.fits_too = _others(model, report, state)
     return state, report
+
+
+def check_model(model: nn.Module, checkpoint: Mapping, whole: bool, source: str = 'the checkpoint') -> KeyReport:
+    """Compares a detector, segmentor or classifier with a checkpoint of mmengine's; neither is changed.
+
+    Args:
+        model: As `mmengine.runner.Runner` has it, perhaps wrapped.
+        checkpoint: What a runner has saved, or a state dict.
+        whole: The checkpoint must fill all of the model, as it must to evaluate or to resume. Else it must fill the
+            backbone, and a line in the log says what it leaves as it is.
+        source: What to call the checkpoint in messages.
+
+    Raises:
+        CheckpointError: It does not.
+    """
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    own = model.state_dict()
+    found = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(found, Mapping):
+        raise CheckpointError(f'{source} holds a {type(found).__name__} as state_dict, not a dict of weights')
+    found = {key[7:] if key.startswith('module.') else key: value for key, value in _weights(found, source).items()}
+    state, report = {}, KeyReport("this package's", '', len(own))
+    backbones = [f'{name}.' if name else '' for name, module in model.named_modules() if hasattr(type(module), 'archs')]
+    for prefix in backbones:
+        part = {key[len(prefix):]: found.pop(key) for key in list(found) if key.startswith(prefix)}
+        if not part:
+            raise CheckpointError(f'{source} holds no weights of {type(model).__name__} at {prefix!r}, and nothing was loaded. '
+                                  "Weights of a backbone alone belong into the backbone's init_cfg.")
+        backbone = model.get_submodule(prefix.rstrip('.'))
+        filled, inner = convert(backbone, part, None, source)
+        state.update({prefix + name: value for name, value in filled.items()})
+        report.new += [prefix + name for name in inner.new]
+        report.dropped += [prefix + name for name in inner.dropped]
+    for name, value in found.items():
+        if name in own:
+            _take(state, report, name, value, own[name])
+        else:
+            report.dropped.append(name)
+    report.loaded = list(state)
+    for name in own:
+        if name not in {*state, *report.new, *report.mismatched, *report.unusable}:
+            (report.new if _is_counter(name) else report.missing).append(name)
+    lacking = [*report.missing, *report.mismatched, *report.unusable]
+    if lacking and (whole or any(name.startswith('backbone.') for name in lacking)):
+        raise CheckpointError(f'{source} does not fit the {type(model).__name__} of the config, and nothing was loaded: '
+                              f'{report}. Give the checkpoint of this config, or the config of this checkpoint.')
+    if lacking or report.dropped:
+        print_log(f'{type(model).__name__} from {source}: {report}', logger='current')
+    return report
 
 
 def identify(checkpoint: Mapping) -> List[str]:
     """Names (``<family>/<variant>``) of the backbones that a checkpoint fits; several where variants share shapes."""
     from .. import list_backbones
     from ..registry import MODELS
-    found = unwrap(checkpoint)
+    found = _weights(checkpoint, 'the checkpoint')
+    if len(found) > MOST_KEYS:
+        return []
     fits = {}
     for name, cfg in list_backbones().items():
         cls = MODELS.get(cfg['type'].split('.')[1])
         own = _layout(cls, cfg['arch'])
         _, _, renamed, _ = _best_reading(cls, own, found)
-        names = {new: found[key].shape for key, new in renamed.items() if new is not None}
+        names = {new: tuple(found[key].shape) for key, new in renamed.items() if new is not None}
         equal = sum(own.get(new) == shape for new, shape in names.items())
         apart = sum(not _is_new(cls, new) for new in set(own) ^ set(names))
         fits[name] = equal / max(1, equal + apart + sum(new in own and own[new] != names[new] for new in names))
@@ -188,15 +254,16 @@ def _best_reading(cls: type, own: Mapping, found: Mapping, prefix: Optional[str]
     return max(readings, key=lambda reading: reading[0])[1:]
 
 
-def _prefixes(keys: Sequence[str]) -> Iterator[str]:
-    found = {''}
+def _prefixes(keys: Sequence[str]) -> List[str]:
+    """Those under which a backbone may be, of which most keys begin, the shortest first."""
+    found = Counter()
     for key in keys:
-        words = key.split('.')
-        for i in range(1, len(words)):
-            if words[i - 1] not in PREFIXES:
+        words = key.split('.', 5)[:-1]
+        for i, word in enumerate(words):
+            if word not in PREFIXES:
                 break
-            found.add('.'.join(words[:i]) + '.')
-    return sorted(found, key=len)
+            found['.'.join(words[:i + 1]) + '.'] += 1
+    return sorted(['', *(prefix for prefix, _ in found.most_common(MOST_PREFIXES))], key=len)
 
 
 def _rename(key: str, rules: Sequence[tuple]) -> Optional[str]:
@@ -209,8 +276,59 @@ def _rename(key: str, rules: Sequence[tuple]) -> Optional[str]:
     return key
 
 
+def _weights(checkpoint: Mapping, source: str) -> Dict[str, Tensor]:
+    """The tensors and arrays of a checkpoint, by name."""
+    found = {key: value for key, value in unwrap(checkpoint).items() if isinstance(value, (Tensor, np.ndarray))}
+    for key, value in found.items():
+        if not isinstance(key, str):
+            raise CheckpointError(f'{source} has {type(key).__name__} keys, such as {_names([str(key)])}, where names are expected')
+        if isinstance(value, Tensor) and value.is_nested:
+            raise CheckpointError(f'{source} holds a nested tensor, {_names([key])}. Save dense tensors')
+    return found
+
+
+def _take(state: Dict[str, Tensor], report: KeyReport, name: str, value: Tensor, own: Tensor,
+          model: Optional[nn.Module] = None) -> None:
+    """Puts a value into the state if it is a weight and fits, or can be fitted by the backbone; else into the report."""
+    fault = _fault(name, value, own)
+    if fault:
+        report.unusable[name] = fault
+        return
+    shapes = tuple(value.shape), tuple(own.shape)
+    if shapes[0] != shapes[1]:
+        value = model and _resize(model, name, value, own)
+        if value is None or value.shape != own.shape:
+            report.mismatched[name] = shapes
+            return
+        report.resized[name] = shapes
+    state[name] = value
+
+
+def _fault(name: str, value: object, own: Tensor) -> Optional[str]:
+    """What a value is that can't be copied into ``own``; None if it can."""
+    if not isinstance(value, Tensor):
+        return f'a NumPy {type(value).__name__}, not a tensor'
+    if value.is_quantized:
+        return 'quantized'
+    if value.layout != torch.strided:
+        return 'sparse'
+    if value.is_meta:
+        return None if own.is_meta else 'a tensor without values, on the meta device'
+    numbers = [x.dtype.is_floating_point + 2 * x.dtype.is_complex + 4 * (x.dtype == torch.bool) for x in (value, own)]
+    if numbers[0] != numbers[1] and not _is_counter(name):
+        return f'{str(value.dtype)[6:]}, not {str(own.dtype)[6:]}'
+    if own.dtype.is_floating_point and not torch.isfinite(value.to(own.dtype)).all():
+        return 'NaN or infinite values'
+    return None
+
+
 def _is_new(cls: type, name: str) -> bool:
-    return any(re.match(pattern, name) for pattern in cls.new_keys) or name.endswith('num_batches_tracked')
+    return any(re.match(pattern, name) for pattern in cls.new_keys) or _is_counter(name)
+
+
+def _is_counter(name: str) -> bool:
+    """Whether it is the count of steps beside a batch norm's statistics, which PyTorch has had since 0.4.1."""
+    return name.endswith('num_batches_tracked')
 
 
 def _is_level_not_built(name: str, model: nn.Module) -> bool:
@@ -220,6 +338,8 @@ def _is_level_not_built(name: str, model: nn.Module) -> bool:
 
 def _resize(model: nn.Module, name: str, value: Tensor, own: Tensor) -> Optional[Tensor]:
     """Fits a value to another image size or number of image channels; None where that isn't what differs."""
+    if value.dim() != own.dim():
+        return None
     owner, _, leaf = name.rpartition('.')
     module = model.get_submodule(owner)
     if hasattr(module, 'resize'):
@@ -232,11 +352,27 @@ def _resize(model: nn.Module, name: str, value: Tensor, own: Tensor) -> Optional
     return None
 
 
+def _others(model: nn.Module, report: KeyReport, state: Dict[str, Tensor]) -> List[str]:
+    """The variants whose weights have the shapes that a file has: they differ in windows or in what is computed."""
+    cls = type(model)
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    shapes.update((name, found) for name, (found, _) in report.resized.items())
+    others = []
+    for arch, spec in cls.archs.items():
+        if arch != model.arch and all(tuple(spec[key]) == tuple(model.spec[key]) for key in ('dims', 'depths')):
+            layout = _layout(cls, arch)
+            rest = [name for name in layout if name not in shapes and not _is_level_not_built(name, model)]
+            if all(layout.get(name) == shape for name, shape in shapes.items()) and all(_is_new(cls, name) for name in rest):
+                others.append(f'{cls.family}/{arch}')
+    return others
+
+
 @lru_cache(maxsize=None)
-def _layout(cls: type, arch: str) -> Dict[str, torch.Size]:
+def _layout(cls: type, arch: str) -> Dict[str, tuple]:
     with torch.device('meta'):
-        return {key: value.shape for key, value in cls(arch).state_dict().items()}
+        return {key: tuple(value.shape) for key, value in cls(arch).state_dict().items()}
 
 
 def _names(keys: Sequence[str]) -> str:
-    return ', '.join(keys[:3]) + (', ...' if len(keys) > 3 else '')
+    shown = [key if key.isprintable() and len(key) <= 100 else f'{ascii(key[:100])}...' for key in keys[:3]]
+    return ', '.join(shown) + (', ...' if len(keys) > 3 else '')

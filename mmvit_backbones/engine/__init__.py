@@ -1,5 +1,6 @@
 """What training and measuring need of a backbone."""
 from .flops import Cost, Macs, count_config, count_macs
+from .hooks import CheckModelHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 
-__all__ = ['Cost', 'Macs', 'count_config', 'count_macs', 'LayerDecayOptimWrapperConstructor']
+__all__ = ['CheckModelHook', 'Cost', 'Macs', 'count_config', 'count_macs', 'LayerDecayOptimWrapperConstructor']

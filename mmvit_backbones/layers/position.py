@@ -1,5 +1,5 @@
 """What tells a network where a token is, and how a table for one size serves another."""
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -31,9 +31,14 @@ class RelativePositionBias(nn.Module):
         """The bias, (num_heads, h * w queries, h * w keys)."""
         return self.relative_position_bias_table.t()[:, self.index]
 
-    def resize(self, name: str, value: Tensor) -> Tensor:
-        """A table of a checkpoint, of a square window of another size, interpolated to this one's (bicubic)."""
+    def resize(self, name: str, value: Tensor) -> Optional[Tensor]:
+        """A table of a checkpoint, of a square window of another size, interpolated to this one's (bicubic).
+
+        None for what is no such table.
+        """
         side = round(len(value)**.5)
+        if side == 0 or value.shape != (side**2, self.relative_position_bias_table.shape[1]):
+            return None
         table = value.t().reshape(1, -1, side, side).float()
         size = tuple(2 * side - 1 for side in self.window)
         return F.interpolate(table, size, mode='bicubic', align_corners=False).flatten(2)[0].t().to(value.dtype)
