@@ -9,12 +9,15 @@ from types import ModuleType
 import pytest
 import torch
 from conftest import DATA, SMALLEST, authors_state, build, read_record, records, tiny
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
 from mmengine.runner import load_checkpoint as mmengine_load_checkpoint
 from mmengine.runner import load_state_dict as mmengine_load_state_dict
 from torch import nn
 
 from mmvit_backbones import list_backbones
-from mmvit_backbones.checkpoints import ZOO, CheckpointError, identify, load_checkpoint, locate, read_checkpoint
+from mmvit_backbones.checkpoints import (ZOO, CheckpointError, check_model, convert, identify, load_checkpoint, locate,
+                                         read_checkpoint, use_reader)
 
 RECORD = DATA / 'cswin' / 'tiny.json'
 
@@ -232,7 +235,6 @@ def test_code_in_a_file_is_not_run(tmp_path, state):
 
 def test_what_training_scripts_save_is_read(tmp_path, state):
     import numpy as np
-    from mmengine.logging import HistoryBuffer
     beside = dict(args=argparse.Namespace(a=1), history=HistoryBuffer([1., 2.], [1, 1]), best=np.float64(.8), lr=np.ones(3))
     torch.save(dict(model=state, **beside), tmp_path / 'file.pth')
     assert read_checkpoint(tmp_path / 'file.pth')['args'].a == 1
@@ -337,3 +339,115 @@ def test_settings_of_swin_style_training_are_read(tmp_path, state, monkeypatch):
         patch.setitem(sys.modules, 'yacs.config', config)
         torch.save(dict(model=state, config=node), tmp_path / 'file.pth')
     assert read_checkpoint(tmp_path / 'file.pth')['config']['DEPTHS'] == [2, 2]
+
+
+KEY = 'stage3.4.qkv.weight'
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda value: value.to_sparse(), 'sparse'),
+    (lambda value: torch.quantize_per_tensor(value, .1, 0, torch.qint8), 'quantized'),
+    (lambda value: value.to('meta'), 'meta device'),
+    (lambda value: value.numpy(), 'a NumPy ndarray'),
+    (lambda value: value.index_fill(0, torch.tensor([3]), float('nan')), 'NaN or infinite'),
+    (lambda value: value.index_fill(0, torch.tensor([3]), float('-inf')), 'NaN or infinite'),
+    (lambda value: value.double().fill_(1e300), 'NaN or infinite'),
+    (lambda value: value.long(), 'int64, not float32'),
+    (lambda value: value > 0, 'bool, not float32'),
+    (lambda value: value.to(torch.complex64), 'complex64, not float32'),
+], ids=lambda value: value if isinstance(value, str) else '')
+@pytest.mark.parametrize('own', [False, True], ids=["the authors' layout", 'ours'])
+def test_values_that_are_no_weights(state, change, message, own):
+    """All are checked before one is copied: nothing of the model changes, whichever way the values come."""
+    model = cswin()
+    wrong, key = dict(state), KEY
+    if own:
+        wrong, key = dict(model.state_dict()), 'stages.2.blocks.4.attn.qkv.weight'
+    wrong[key] = change(wrong[key].clone())
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=f'such as stages.2.blocks.4.attn.qkv.weight: .*{message}'):
+        model.load_state_dict(wrong)
+    assert same(before, model.state_dict())
+
+
+def test_other_precisions_are_weights(state):
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        model = cswin()
+        model.load_state_dict({key: value.to(dtype) for key, value in state.items()})
+        assert model.patch_embed.proj.weight.dtype == torch.float32
+
+
+def test_a_norm_is_one_unit(tmp_path, state):
+    half = {key: value for key, value in state.items() if key != 'norm4.bias'}
+    with pytest.raises(CheckpointError, match=r'1 missing \(norm3.bias\)'):
+        cswin().load_state_dict(half)
+
+
+@pytest.mark.parametrize('name, others', [
+    ('cswin/base', 'cswin/base_384'),
+    ('t2t_vit/t2t_vit_14', 't2t_vit/t2t_vit_14_resnext'),
+])
+def test_variants_of_one_layout_are_named(name, others):
+    model = build(name)
+    report = convert(model, authors_state(read_record(DATA / f'{name}.json')))[1]
+    assert others in report.fits_too and f'fits {others}' in str(report)
+
+
+def test_a_file_of_another_window_is_named():
+    state = build('swin/base_window12_384').state_dict()
+    report = convert(build('swin/base'), state)[1]
+    assert report.resized and report.fits_too == ['swin/base_window12_384']
+    assert convert(build('swin/base'), build('swin/base').state_dict())[1].fits_too == []
+
+
+def test_foreign_files_are_clear_errors(family):
+    """Whatever the shapes of a foreign file's tensors, no resizing stumbles over them."""
+    model = tiny(SMALLEST[family])
+    own = model.state_dict()
+    for shape in ((), (3, ), (1, 1, 1), (1, 2, 7), (0, 4), (5, 5, 3, 3)):
+        with pytest.raises(CheckpointError, match='of another shape'):
+            model.load_state_dict({key: torch.ones(shape) for key in own})
+
+
+def test_whole_models(state):
+    detector = Detector()
+    whole = detector.state_dict()
+    assert check_model(detector, dict(state_dict=whole), whole=True).complete
+    assert check_model(detector, dict(state_dict={f'module.{key}': value for key, value in whole.items()}), whole=True).complete
+    authors = {**{f'backbone.{key}': value for key, value in state.items()}, 'head.weight': torch.ones(2, 2), 'head.bias': torch.ones(2)}
+    assert check_model(detector, authors, whole=True).complete
+    for change, message in (
+        (lambda state: state.pop('head.bias'), r'1 missing \(head.bias\)'),
+        (lambda state: state.update({'head.weight': torch.ones(3, 2)}), 'of another shape'),
+        (lambda state: state.update({'head.weight': torch.full((2, 2), float('nan'))}), 'NaN'),
+    ):
+        part = dict(whole)
+        change(part)
+        with pytest.raises(CheckpointError, match=message):
+            check_model(detector, part, whole=True)
+        assert not check_model(detector, part, whole=False).complete
+    for broken in (dict(whole), {key: value for key, value in whole.items() if key.startswith('head')}):
+        broken.pop('backbone.patch_embed.proj.weight', None)
+        with pytest.raises(CheckpointError, match='nothing was loaded'):
+            check_model(detector, broken, whole=False)
+    assert check_model(detector, {**whole, 'mask_head.x': torch.ones(1)}, whole=True).dropped == ['mask_head.x']
+
+
+def test_mmengine_reads_as_we_do(tmp_path, state, monkeypatch):
+    """Plain data beside the weights of a run, every scheme, and no program in the settings of an old run."""
+    monkeypatch.setattr(CheckpointLoader, '_schemes', CheckpointLoader._schemes)
+    use_reader()
+    checkpoint = dict(
+        state_dict={f'backbone.{key}': value for key, value in state.items()}, meta=dict(epoch=1, config='raise SystemExit'),
+        message_hub=dict(log_scalars=dict(loss=HistoryBuffer([2., 4.], [1, 1])), runtime_info={}, resumed_keys={}))
+    torch.save(checkpoint, tmp_path / 'cswin_tiny_224.pth')
+    monkeypatch.setenv('MMVIT_WEIGHTS', str(tmp_path))
+    for source in (str(tmp_path / 'cswin_tiny_224.pth'), 'mmvit://cswin/tiny'):
+        found = CheckpointLoader.load_checkpoint(source, 'cpu')
+        assert found['meta'] == dict(epoch=1)
+        history = found['message_hub']['log_scalars']['loss']
+        history.update(6.)
+        assert history.mean() == 4 and history.current() == 6
+    for source, message in (('torchvision://nothing', 'not known'), ('s3://a/b.pth', 'expected a path'), ('none.pth', 'no checkpoint')):
+        with pytest.raises(CheckpointError, match=message):
+            CheckpointLoader.load_checkpoint(source, 'cpu')

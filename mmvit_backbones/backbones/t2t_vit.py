@@ -23,10 +23,16 @@ FEATURES = 32
 """Of the Performer's random-feature map."""
 
 
-def fit_channels(self: nn.Module, name: str, value: Tensor) -> Tensor:
-    """A parameter over RGB patches, (..., 3 * k * k), for other image channels: repeated, or the mean for one."""
+def fit_channels(self: nn.Module, name: str, value: Tensor) -> Optional[Tensor]:
+    """A parameter over RGB patches, (..., 3 * k * k), for other image channels: repeated, or the mean for one.
+
+    None for what is no such parameter.
+    """
+    own = getattr(self, name)
+    if value.shape[-1] % 3 or value.shape[-1] == 0 or own.shape[-1] % (value.shape[-1] // 3):
+        return None
     value = value.unflatten(-1, (3, -1))
-    channels = getattr(self, name).shape[-1] // value.shape[-1]
+    channels = own.shape[-1] // value.shape[-1]
     if channels == 1:
         value = value.mean(-2, keepdim=True)
     repeated = value[..., torch.arange(channels) % value.shape[-2], :].flatten(-2)

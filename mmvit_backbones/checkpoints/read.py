@@ -2,6 +2,7 @@
 import io
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,7 +50,7 @@ def read_checkpoint(path: Union[str, Path], trust: bool = False) -> dict:
             '--trust') from error
     except Damaged as error:
         raise CheckpointError(f'{path} is damaged, or not a checkpoint: {_one_line(error)}. Get the file again.') from error
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, UnicodeDecodeError, struct.error) as error:  # from zipfile
         raise CheckpointError(
             f'{path} ends too early or is damaged: {_one_line(error)}. Get the file again. (A checksum is wrong, too, where a '
             'file was saved without them.)') from error
@@ -157,8 +158,8 @@ def _check_archive(archive: zipfile.ZipFile, path: Path, size: int) -> str:
         raise Damaged('it holds files of the same name, or several checkpoints')
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
         raise Damaged('its parts are compressed or encrypted, which torch.save does not do')
-    if sum(entry.file_size for entry in entries) > size:
-        raise Damaged('its parts are larger than the whole')
+    if any(not 0 <= entry.header_offset < size for entry in entries) or sum(entry.file_size for entry in entries) > size:
+        raise Damaged('its parts are larger than the whole, or outside of it')
     return roots[0]
 
 
@@ -229,6 +230,8 @@ class _Legacy:
             if int.from_bytes(self.file.read(8), 'little') * _itemsize(StorageType(dtype)) != content.numel():
                 raise Damaged(f'the values {_one_line(key)} are not as many as it says')
             _fill(self.file, content)
+        if self.file.read(1):
+            raise Damaged('it goes on behind its end')
         return found
 
     def storage(self, key: tuple) -> Storage:

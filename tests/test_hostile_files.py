@@ -1,0 +1,151 @@
+"""No code from a file, no memory beyond it, and nothing that outlives it: every way in, with files that try."""
+import codecs
+import copyreg
+import io
+import os
+import resource
+import sys
+import zipfile
+
+import pytest
+import torch
+from conftest import build
+from hostile import as_legacy, as_zip, bodies, bombs, containers, program
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import load_checkpoint as mmengine_load_checkpoint
+from torch import nn
+
+from mmvit_backbones.checkpoints import CheckpointError, check_file, load_checkpoint, read_checkpoint, use_reader
+
+
+@pytest.fixture(scope='module')
+def corpus(tmp_path_factory):
+    """(marker, {what it tries: path}): the folder that no file may make, and the files."""
+    root = tmp_path_factory.mktemp('hostile')
+    marker, files = root / 'ran', {}
+    contents = {**containers(marker), **bombs()}
+    for what, body in bodies(marker).items():
+        contents[f'{what}, zip'] = as_zip(program(body))
+        contents[f'{what}, legacy'] = as_legacy(program(body))
+    for i, (what, content) in enumerate(contents.items()):
+        files[what] = root / f'{i}.pth'
+        files[what].write_bytes(content)
+    return marker, files
+
+
+@pytest.fixture(autouse=True)
+def nothing_changes(corpus, monkeypatch):
+    """What a file could reach stays as it is, and no door gets more than 4 GB more than it has."""
+    ran = []
+    codecs.register(hostile_codec := lambda name: ran.append(name) if name == 'hostile' else None)
+    copyreg.add_extension('os', 'mkdir', 1)
+    schemes = CheckpointLoader._schemes
+    before = {cls: dict(vars(cls)) for cls in (HistoryBuffer, nn.Parameter)}
+    statistics = dict(HistoryBuffer._statistics_methods)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize() if os.path.exists('/proc/self/statm') else None
+    if used:
+        resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 30), limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, limits)
+    CheckpointLoader._schemes = schemes
+    copyreg.remove_extension('os', 'mkdir', 1)
+    if hasattr(codecs, 'unregister'):
+        codecs.unregister(hostile_codec)
+    assert not corpus[0].exists(), 'code from a file was run'
+    assert not ran and 'antigravity' not in sys.modules
+    assert before == {cls: dict(vars(cls)) for cls in before} and statistics == HistoryBuffer._statistics_methods
+
+
+def refused(door, files):
+    """What a door does with each file: None where it ends as it must, in a line of a CheckpointError."""
+    wrong = {}
+    for what, path in files.items():
+        try:
+            door(path)
+        except CheckpointError as error:
+            if '\n' in str(error) or len(str(error)) > 2000:
+                wrong[what] = f'not one line: {error!r:.300}'
+        else:
+            wrong[what] = 'was taken'
+    return wrong
+
+
+def test_the_corpus_is_hostile(corpus):
+    """Python's own unpickler does what the files ask for."""
+    marker, files = corpus
+    for what in ('a call, zip', 'protocol 3'):
+        path = files[what]
+        with pytest.raises(Exception):
+            content = path.read_bytes() if what == 'protocol 3' else zipfile.ZipFile(path).read('archive/data.pkl')
+            assert torch.serialization.pickle.loads(content) is not None
+            raise ValueError('pickles end without a dict')
+        assert marker.is_dir()
+        marker.rmdir()
+    assert len(files) > 60
+
+
+def test_reading(corpus):
+    assert refused(read_checkpoint, corpus[1]) == {}
+
+
+def test_checking(corpus):
+    """Files that could be trusted are sound, others are not; none of them is run."""
+    assert {'a compressed zip', 'npz', 'TorchScript', 'tar'} <= set(corpus[1]) - set(refused(check_file, corpus[1]))
+
+
+def test_init_cfg(corpus):
+    model = build('pvt_v2/b0')
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    assert refused(lambda path: load_checkpoint(model, path), corpus[1]) == {}
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_mmengine(corpus):
+    use_reader()
+    model = nn.Linear(1, 1)
+    assert refused(lambda path: mmengine_load_checkpoint(model, str(path)), corpus[1]) == {}
+
+
+def test_beside_weights(corpus, tmp_path):
+    """The rest of the file is as it should be."""
+    marker, _ = corpus
+    file = io.BytesIO()
+    torch.save(build('pvt_v2/b0').state_dict(), file)
+    with zipfile.ZipFile(file) as archive:
+        parts = {name.partition('/')[2]: archive.read(name) for name in archive.namelist()}
+    weights = parts.pop('data.pkl')[2:-1]
+    parts.pop('version')
+    files = {}
+    for what, body in bodies(marker).items():
+        # the hostile value goes to the end of what is memoised, and the weights come first
+        data = b'\x80\x02}(X\x05\x00\x00\x00model' + weights + b'X\x05\x00\x00\x00other' + body + b'u.'
+        files[what] = tmp_path / f'{len(files)}.pth'
+        files[what].write_bytes(as_zip(data, parts.items()))
+    (tmp_path / 'sound.pth').write_bytes(as_zip(b'\x80\x02}(X\x05\x00\x00\x00model' + weights + b'u.', parts.items()))
+    model = build('pvt_v2/b0')
+    assert load_checkpoint(model, tmp_path / 'sound.pth').complete
+    assert refused(lambda path: load_checkpoint(model, path), files) == {}
+
+
+def test_endless_and_odd_dicts(tmp_path):
+    loop = {}
+    loop['model'] = loop
+    deep = {}
+    inner = deep
+    for _ in range(50):
+        inner['state_dict'] = inner = {}
+    model = build('pvt_v2/b0')
+    state = model.state_dict()
+    files = {
+        'itself': loop,
+        'deep': deep,
+        'numbers': {1: torch.ones(2), **state},
+        'prefixes': {'module.' * 4000 + 'x': torch.ones(1)},
+        'newlines': {**state, 'a\nb' * 1000: torch.ones(1)},
+        'nothing': {},
+    }
+    for name, content in files.items():
+        torch.save(content, tmp_path / name)
+    assert refused(lambda path: load_checkpoint(model, path), {name: tmp_path / name for name in files}) == {}
