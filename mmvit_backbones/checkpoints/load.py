@@ -181,6 +181,7 @@ def check_model(model: nn.Module, checkpoint: Mapping, whole: bool, source: str 
     Raises:
         CheckpointError: It does not.
     """
+    from ..backbones import Backbone
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     own = model.state_dict()
@@ -189,7 +190,7 @@ def check_model(model: nn.Module, checkpoint: Mapping, whole: bool, source: str 
         raise CheckpointError(f'{source} holds a {type(found).__name__} as state_dict, not a dict of weights')
     found = {key[7:] if key.startswith('module.') else key: value for key, value in _weights(found, source).items()}
     state, report = {}, KeyReport("this package's", '', len(own))
-    backbones = [f'{name}.' if name else '' for name, module in model.named_modules() if hasattr(type(module), 'archs')]
+    backbones = [f'{name}.' if name else '' for name, module in model.named_modules() if isinstance(module, Backbone)]
     for prefix in backbones:
         part = {key[len(prefix):]: found.pop(key) for key in list(found) if key.startswith(prefix)}
         if not part:
