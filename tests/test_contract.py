@@ -81,7 +81,7 @@ def test_frozen_stages(smallest, frozen_stages):
     assert model.eval() is model and not model.training
 
 
-def test_checkpointing_changes_no_gradient(smallest):
+def test_checkpointing_changes_no_gradient_and_no_statistics(smallest):
     plain = tiny(smallest).train()
     saving = tiny(smallest, with_cp=True).train()
     saving.load_state_dict(plain.state_dict())
@@ -89,8 +89,9 @@ def test_checkpointing_changes_no_gradient(smallest):
         torch.manual_seed(0)  # dropout, where a family has it
         sum(out.square().sum() for out in model(image())).backward()
     for (name, p), q in zip(plain.named_parameters(), saving.parameters()):
-        if p.grad is not None:
-            assert torch.allclose(p.grad, q.grad, rtol=1e-4, atol=1e-5 * p.grad.abs().max().item()), name
+        assert (p.grad is None) == (q.grad is None) and (p.grad is None or torch.equal(p.grad, q.grad)), name
+    for (name, buffer), other in zip(plain.named_buffers(), saving.buffers()):
+        assert torch.equal(buffer, other), name
 
 
 def test_checkpointing_saves_memory(smallest):

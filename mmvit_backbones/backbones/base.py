@@ -5,6 +5,8 @@ from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from ..checkpoints import load_checkpoint, load_state_dict_hook
@@ -29,10 +31,26 @@ class Stage(nn.Module):
         self.with_cp = with_cp
 
     def run(self, block: nn.Module, *args: Tensor):
-        """One block, checkpointed where that was asked for."""
-        if self.with_cp and torch.is_grad_enabled():
+        """One block, checkpointed where that was asked for; batch norms count the batch once all the same."""
+        if not (self.with_cp and torch.is_grad_enabled()):
+            return block(*args)
+        statistics = {
+            key: buffer
+            for name, module in block.named_modules() if isinstance(module, _BatchNorm) and module.training
+            for key, buffer in module.named_buffers(name)
+        }
+        if not statistics:
             return checkpoint(block, *args, use_reentrant=False)
-        return block(*args)
+
+        def with_statistics(before: Dict[str, Tensor], *args: Tensor) -> Tuple[Tensor, Dict[str, Tensor]]:
+            after = {key: value.clone() for key, value in before.items()}
+            return functional_call(block, after, args), after
+
+        before = {key: value.clone() for key, value in statistics.items()}  # the recomputation starts from these too
+        out, after = checkpoint(with_statistics, before, *args, use_reentrant=False)
+        for key, buffer in statistics.items():
+            buffer.copy_(after[key])
+        return out
 
     def context(self, x: Tensor) -> Sequence[tuple]:
         """What the blocks get besides the map ``x``, laid out once for all: they take these tuples in turns."""
@@ -208,7 +226,7 @@ class Backbone(BaseModule):
             module.eval()
         if self.norm_eval:
             for module in self.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if isinstance(module, _BatchNorm):
                     module.eval()
         return self
 
