@@ -1,14 +1,17 @@
 """What every backbone promises, asked of every family's smallest variant."""
 import copy
+import inspect
 import math
 
 import pytest
 import torch
 from conftest import SMALLEST, backbone_class, build, tiny
+from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch.torch_version import TorchVersion
 
-from mmvit_backbones import list_backbones
+from mmvit_backbones import SwinTransformer, list_backbones
+from mmvit_backbones.checkpoints import ZOO
 
 
 def image(height=64, width=96, batch=1, channels=3, seed=0):
@@ -81,7 +84,7 @@ def test_frozen_stages(smallest, frozen_stages):
     assert model.eval() is model and not model.training
 
 
-def test_checkpointing_changes_no_gradient(smallest):
+def test_checkpointing_changes_no_gradient_and_no_statistics(smallest):
     plain = tiny(smallest).train()
     saving = tiny(smallest, with_cp=True).train()
     saving.load_state_dict(plain.state_dict())
@@ -89,8 +92,9 @@ def test_checkpointing_changes_no_gradient(smallest):
         torch.manual_seed(0)  # dropout, where a family has it
         sum(out.square().sum() for out in model(image())).backward()
     for (name, p), q in zip(plain.named_parameters(), saving.parameters()):
-        if p.grad is not None:
-            assert torch.allclose(p.grad, q.grad, rtol=1e-4, atol=1e-5 * p.grad.abs().max().item()), name
+        assert (p.grad is None) == (q.grad is None) and (p.grad is None or torch.equal(p.grad, q.grad)), name
+    for (name, buffer), other in zip(plain.named_buffers(), saving.buffers()):
+        assert torch.equal(buffer, other), name
 
 
 def test_checkpointing_saves_memory(smallest):
@@ -191,10 +195,62 @@ def test_copies_and_devices(smallest):
 
 
 def test_no_argument_is_swallowed(smallest):
-    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'depth': it takes arch, .*in_channels"):
         build(smallest, depth=50)
+
+
+def test_signature_and_docstring_are_complete(smallest):
     cls = backbone_class(smallest)
-    assert all(f'        {option}: ' in cls.__doc__ for option in cls.options), 'every option is described'
+    signature = inspect.signature(cls)
+    arch, *others = signature.parameters.values()
+    assert arch.name == 'arch' and arch.default is arch.empty
+    assert {'in_channels', 'init_cfg', *cls.options} < {parameter.name for parameter in others}
+    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in others)
+    assert all(f'    {name}: ' in cls.__doc__ for name in signature.parameters), 'every argument is described'
+    bound = signature.bind(smallest.split('/')[1])
+    bound.apply_defaults()
+    with torch.device('meta'):
+        model = cls(*bound.args, **bound.kwargs)
+    assert all(getattr(model, name) == default for name, default in cls.options.items())
+
+
+def test_a_constructor_of_ones_own_keeps_its_signature():
+
+    class Mine(backbone_class('twins_svt/small')):
+
+        def __init__(self, depth):
+            super().__init__('small')
+
+    assert list(inspect.signature(Mine).parameters) == ['depth']
+
+
+@pytest.mark.parametrize('options, error, advice', [
+    (dict(embed_dims=96, depths=(2, 2, 6, 2)), TypeError, r"arch='tiny', or .*arch=dict\(SwinTransformer.archs\['tiny'\], dims="),
+    (dict(depths=(2, 2, 6, 2)), TypeError, r"arch=dict\(SwinTransformer.archs\['tiny'\], depths="),
+    (dict(arch='tiny', window_size=12), TypeError, r'window=\.\.\.'),
+    (dict(arch='tiny', pretrained='x.pth'), TypeError, r"init_cfg=dict\(type='Pretrained', checkpoint="),
+    (dict(arch='tiny', in_chans=1), TypeError, 'write in_channels'),
+    (dict(arch='tiny', img_size=640), TypeError, 'any size'),
+    (dict(arch='tiny', pretrain_img_size=224), TypeError, 'any size'),
+    (dict(arch='tiny', out_indices=3), ValueError, r'such as \(3, \), but got 3'),
+    (dict(), ValueError, 'arch to be one of tiny, small'),
+])
+def test_habits_from_elsewhere_get_advice(options, error, advice):
+    with pytest.raises(error, match=advice):
+        MODELS.build(dict(type='mmvit_backbones.SwinTransformer', **options))
+
+
+def test_a_variant_with_another_window(tmp_path):
+    """As in Python and, where an import statement would change its kind, in a config."""
+    (tmp_path / 'config.py').write_text("""backbone = dict(
+        type='mmvit_backbones.SwinTransformer',
+        arch=dict(__import__('mmvit_backbones').SwinTransformer.archs['tiny'], window=12))""")
+    cfg = Config.fromfile(tmp_path / 'config.py').backbone
+    with torch.device('meta'):
+        state = MODELS.build(cfg).state_dict()
+        expected = SwinTransformer(arch=dict(SwinTransformer.archs['tiny'], window=12)).state_dict()
+    assert {key: value.shape for key, value in state.items()} == {key: value.shape for key, value in expected.items()}
+    assert state['stages.0.blocks.0.attn.position.relative_position_bias_table'].shape == (23 * 23, 3)
 
 
 @pytest.mark.parametrize('options, message', [
@@ -235,3 +291,7 @@ def test_list_backbones():
         with torch.device('meta'):
             model = MODELS.build(cfg)
         assert len(model.out_channels) == 4
+    assert list(list_backbones('pvt*/?[1-3]')) == ['pvt_v2/b1', 'pvt_v2/b2', 'pvt_v2/b3']
+    assert list(list_backbones('cswin*', pretrained=True)) == [name for name in known if name.startswith('cswin/')]
+    assert list_backbones('*', pretrained=True).keys() == known.keys() & ZOO.keys()
+    assert list_backbones('gg_*', pretrained=True) == {}

@@ -37,10 +37,15 @@ class Hidden:
         if name.split(".")[0] in ("mmcv", "mmdet", "mmseg", "mmpretrain"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Hidden())
-import torch, mmvit_backbones
+import mmvit_backbones
+assert "torch" not in sys.modules and "mmengine" not in sys.modules, "importing it alone costs nothing"
+import torch
 from mmengine.registry import MODELS
+from mmvit_backbones import Backbone, CSWinTransformer, checkpoints
+assert not hasattr(mmvit_backbones, "Nothing") and not hasattr(mmvit_backbones, "nothing")
 with torch.no_grad():
     MODELS.build(mmvit_backbones.list_backbones()["cswin/tiny"])(torch.zeros(1, 3, 64, 64))
+    CSWinTransformer("tiny")(torch.zeros(1, 3, 64, 64))
 '''], check=True)
 
 

@@ -1,16 +1,31 @@
 """The contract of every backbone in this package, written once."""
+import inspect
 from collections.abc import Mapping
 from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from ..checkpoints import load_checkpoint, load_state_dict_hook
 from ..layers import drop_path_rates
 
 MIN_SIZE = 32
+ELSEWHERE = {
+    'convert_weights': 'leave it out: files of any layout are recognised',
+    'img_size': 'leave it out: images may have any size',
+    'in_chans': 'write in_channels',
+    'num_classes': 'leave it out: backbones have no classifier',
+    'pretrain_img_size': 'leave it out: images may have any size, and position tables are resized when they are loaded',
+    'pretrained': "write init_cfg=dict(type='Pretrained', checkpoint=...)",
+    'use_checkpoint': 'write with_cp',
+}
+"""{argument of backbones elsewhere: what to do here}"""
+ARCH_KEYS = dict(embed_dim='dims', embed_dims='dims', num_layers='depths', window_size='window')
+"""{argument of backbones elsewhere: key of ``arch``}"""
 
 
 class Stage(nn.Module):
@@ -29,10 +44,26 @@ class Stage(nn.Module):
         self.with_cp = with_cp
 
     def run(self, block: nn.Module, *args: Tensor):
-        """One block, checkpointed where that was asked for."""
-        if self.with_cp and torch.is_grad_enabled():
+        """One block, checkpointed where that was asked for; batch norms count the batch once all the same."""
+        if not (self.with_cp and torch.is_grad_enabled()):
+            return block(*args)
+        statistics = {
+            key: buffer
+            for name, module in block.named_modules() if isinstance(module, _BatchNorm) and module.training
+            for key, buffer in module.named_buffers(name)
+        }
+        if not statistics:
             return checkpoint(block, *args, use_reentrant=False)
-        return block(*args)
+
+        def with_statistics(before: Dict[str, Tensor], *args: Tensor) -> Tuple[Tensor, Dict[str, Tensor]]:
+            after = {key: value.clone() for key, value in before.items()}
+            return functional_call(block, after, args), after
+
+        before = {key: value.clone() for key, value in statistics.items()}  # the recomputation starts from these too
+        out, after = checkpoint(with_statistics, before, *args, use_reentrant=False)
+        for key, buffer in statistics.items():
+            buffer.copy_(after[key])
+        return out
 
     def context(self, x: Tensor) -> Sequence[tuple]:
         """What the blocks get besides the map ``x``, laid out once for all: they take these tuples in turns."""
@@ -50,10 +81,11 @@ class Backbone(BaseModule):
     """A four-level vision transformer for dense prediction.
 
     A family fills in ``family``, ``archs``, ``rename`` and the three ``build_*`` methods, and lists the arguments of its
-    own in ``options``.
+    own in ``options``; they join the shared ones in its signature.
 
     Args:
-        arch: Name of a published variant, or a dict with the keys of one (``archs`` holds them).
+        arch: Name of a published variant, or a dict with the keys of one; ``archs`` holds them, so that
+            ``dict(SwinTransformer.archs['tiny'], window=12)`` is 'tiny', but with windows of 12.
         in_channels: Channels of the image. The stem weights of an RGB checkpoint are adapted when they are loaded.
         out_indices: Levels to return, of 0, 1, 2, 3 (strides 4, 8, 16, 32). Stages above the highest are not built.
         out_norm: Normalise the returned levels as the authors' dense code does. False returns the bare stage outputs.
@@ -64,10 +96,9 @@ class Backbone(BaseModule):
         with_cp: Trade compute for memory: recompute each block in the backward pass (non-reentrant checkpointing).
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads the authors' file, one of this package, a
             detector's, a URL or ``mmvit://<family>/<variant>``, and accounts for every key. None keeps random weights.
-        options: Those of the family, described in its class.
 
     Raises:
-        TypeError: There is no argument of a name.
+        TypeError: There is no argument of a name; the message says what to write instead.
         ValueError: The value of an argument is not one of those described.
     """
 
@@ -88,8 +119,21 @@ class Backbone(BaseModule):
     """The authors' keys to ours: (regular expression, replacement as for `re.sub`, or None to drop the key), applied
     one after the other."""
 
+    def __init_subclass__(cls, **kwargs) -> None:
+        """Gives a family its full signature and docstring: what is its own, then what is shared."""
+        super().__init_subclass__(**kwargs)
+        if cls.__init__ is not Backbone.__init__:
+            cls.__signature__ = None  # that of its __init__
+            return
+        _, arch, *shared, _ = inspect.signature(Backbone.__init__).parameters.values()
+        own = [inspect.Parameter(name, arch.KEYWORD_ONLY, default=default) for name, default in cls.options.items()]
+        cls.__signature__ = inspect.Signature([arch.replace(default=arch.empty), *own, *shared])
+        if cls.__doc__:  # python -OO leaves none
+            shared_doc = inspect.cleandoc(Backbone.__doc__)
+            cls.__doc__ = f'{inspect.cleandoc(cls.__doc__)}\n\nOf every backbone:\n\n{shared_doc[shared_doc.index("Args:"):]}'
+
     def __init__(self,
-                 arch: Union[str, dict],
+                 arch: Union[str, dict] = None,  # required: a call without it comes as far as the errors below
                  *,
                  in_channels: int = 3,
                  out_indices: Sequence[int] = (0, 1, 2, 3),
@@ -101,14 +145,15 @@ class Backbone(BaseModule):
                  init_cfg: Union[dict, List[dict], None] = None,
                  **options) -> None:
         super().__init__(init_cfg)
-        for name in set(options) - set(self.options):
-            raise TypeError(f'{type(self).__name__} got an unexpected keyword argument {name!r}. Besides those of Backbone it '
-                            f'takes {", ".join(self.options) or "none"}')
+        for name in options:
+            if name not in self.options:
+                raise TypeError(f'{type(self).__name__} got an unexpected keyword argument {name!r}: {self._advice(name)}')
         for name, default in self.options.items():
             setattr(self, name, options.get(name, default))
         self.arch = arch if isinstance(arch, str) else 'custom'
         self.spec = self._resolve(arch)
         stages = len(self.spec['depths'])
+        self._check(isinstance(out_indices, Sequence), 'out_indices to be a sequence of levels, such as (3, )', out_indices)
         out_indices = self.levels(out_indices)
         self._check(in_channels >= 1, 'in_channels of at least 1', in_channels)
         self._check(
@@ -208,7 +253,7 @@ class Backbone(BaseModule):
             module.eval()
         if self.norm_eval:
             for module in self.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                if isinstance(module, _BatchNorm):
                     module.eval()
         return self
 
@@ -278,6 +323,15 @@ class Backbone(BaseModule):
     def _check(self, right: bool, expected: str, found: object) -> None:
         if not right:
             raise ValueError(f'{type(self).__name__} {self.arch!r} expects {expected}, but got {found!r}')
+
+    def _advice(self, name: str) -> str:
+        """What to do about an argument that a family does not take."""
+        variant, row = next(iter(self.archs.items()))
+        key = ARCH_KEYS.get(name, name)
+        if key in row:
+            return f'write arch={variant!r}, or for other values arch=dict({type(self).__name__}.archs[{variant!r}], {key}=...)'
+        parameters = ', '.join(inspect.signature(type(self)).parameters)
+        return ELSEWHERE.get(name, f'it takes {parameters}')
 
     def _resolve(self, arch: Union[str, dict]) -> dict:
         row = next(iter(self.archs.values()))
