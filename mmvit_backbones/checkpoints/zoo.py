@@ -1,16 +1,16 @@
 """Where the authors' weights are."""
+import hashlib
 import os
-import shutil
+import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Dict, Optional
-from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.parse import unquote
 
-from mmengine.dist import barrier, is_main_process
-from rich.progress import wrap_file
+from mmengine.dist import all_gather_object, is_main_process
 
-from ..files import replacing
+from .download import check, download, one_line
 from .read import CheckpointError
 
 SCHEME = 'mmvit://'
@@ -23,7 +23,7 @@ class Weights:
     Attributes:
         file: Its name in `weights_folder`; the authors' own, except where they name a folder.
         url: From where it can be fetched; None where the authors only have a folder for people.
-        page: The page or folder that offers it; None where the authors have not published it.
+        page: The page or folder that offers it; None where there is none.
         licence: Of the authors' repository.
         data: What it was trained on, and the image size.
     """
@@ -131,7 +131,7 @@ the authors trained on ImageNet-1k alone too, ``_moby`` weights trained without 
 
 def weights_folder() -> Path:
     """``$MMVIT_WEIGHTS``, or where it isn't set, the folder ``weights`` in the current one."""
-    return Path(os.environ.get('MMVIT_WEIGHTS', 'weights')).expanduser()
+    return Path(os.path.expanduser(os.environ.get('MMVIT_WEIGHTS') or 'weights'))
 
 
 def locate(source: str, fetch: bool = True) -> Path:
@@ -139,50 +139,89 @@ def locate(source: str, fetch: bool = True) -> Path:
 
     Args:
         source: Path, ``http(s)://`` URL, or ``mmvit://<name of ZOO>``. Fetched files are kept in `weights_folder`,
-            and one that is already there is used.
+            those of the zoo under their own names, those of URLs under names that begin with a digest of the URL.
+            A file that is already there is used.
         fetch: False only tells where the file is, or will be once it is fetched.
 
+    In a distributed job all ranks call it together with ``fetch``: one of them fetches, and where it fails, all fail.
+
     Raises:
-        CheckpointError: It can't be had; the message says where to get it and where to put it.
+        CheckpointError: It can't be had, or what is there is damaged; the message says where to get it and where to put it.
     """
-    if source.startswith(SCHEME):
-        name = source[len(SCHEME):]
-        if name not in ZOO:
-            raise CheckpointError(f'{source} is not known. Known names: {", ".join(ZOO)}')
-        weights = ZOO[name]
-    elif source.startswith(('http://', 'https://')):
-        weights = Weights(source.rsplit('/', 1)[1].split('?')[0], source, source, '', '')
-    elif '://' in source:
-        raise CheckpointError(f'{source}: expected a path, an http(s):// URL or {SCHEME}<family>/<variant>')
+    scheme, separator, rest = source.partition('://')
+    if not separator:
+        return Path(os.path.expanduser(source))
+    if scheme.lower() == 'mmvit':
+        weights = _find(rest)
+    elif scheme.lower() in ('http', 'https'):
+        weights = Weights(_file_of(source), source, None, '', '')
     else:
-        return Path(source).expanduser()
+        raise CheckpointError(f'{one_line(source)}: expected a path, an http(s):// URL or {SCHEME}<family>/<variant>')
     target = weights_folder() / weights.file
-    advice = f'Get the weights from {weights.page}' if weights.page else f'If you have trained such weights, call them {weights.file}'
-    advice += f' and put the file at {target.absolute()} (or set MMVIT_WEIGHTS to its folder)'
-    if not target.is_file():
-        if weights.url is None:
-            why = 'its page has no address for programs' if weights.page else 'the authors have not published it'
-            raise CheckpointError(f'{source} is not here, and {why}. {advice}.')
-        if not fetch:
-            return target
-        if is_main_process():
-            _fetch(weights.url, target, advice)
-        barrier()
-        if not target.is_file():  # another machine of the job, with a disk of its own
-            _fetch(weights.url, target, advice)
+    if not fetch:
+        _check_present(source, weights, target)
+        return target
+    # The first rank of all, then the first on each machine, which may have a disk of its own, then the others.
+    mine = 0 if is_main_process() else 1 if os.environ.get('LOCAL_RANK', '0') == '0' else 2
+    for turn in range(3):
+        problem = None
+        if turn == mine:
+            try:
+                _provide(source, weights, target)
+            except CheckpointError as error:
+                problem = str(error)
+        problem = next(filter(None, all_gather_object(problem)), None)
+        if problem:
+            raise CheckpointError(problem)
     return target
 
 
-def _fetch(url: str, target: Path, advice: str) -> None:
-    """Downloads to a temporary file, checks its size, and only then gives it its name."""
-    try:
-        with replacing(target) as part:
-            with urlopen(url, timeout=30) as response, part.open('wb') as file:
-                size = int(response.headers.get('Content-Length', 0))
-                with wrap_file(response, size, description=target.name) as body:
-                    shutil.copyfileobj(body, file, 1 << 20)
-            got = part.stat().st_size
-            if size and got != size:
-                raise CheckpointError(f'{url} broke off after {got:,} of {size:,} bytes. Try again. {advice}.')
-    except (URLError, OSError) as error:
-        raise CheckpointError(f'{url} could not be fetched ({error}). {advice}.') from error
+def _find(name: str) -> Weights:
+    from .. import list_backbones
+    if name in ZOO:
+        return ZOO[name]
+    if name in list_backbones():
+        raise CheckpointError(f'{SCHEME}{name} is not known: no weights of {name} are published')
+    near = get_close_matches(unquote(name[:200]).lower(), ZOO, cutoff=.5)
+    near = f'Near are {", ".join(near)}' if near else f'A known name is {next(iter(ZOO))}'
+    raise CheckpointError(f'{SCHEME}{one_line(name)} is not known. {near}; README.md and mmvit_backbones.checkpoints.ZOO '
+                          'have all')
+
+
+def _file_of(url: str) -> str:
+    """A name for what is fetched from a URL: another one for each URL, and none that leads out of the folder."""
+    url = url.split('#')[0]
+    name = unquote(url.split('?')[0].split('://', 1)[1]).partition('/')[2].rpartition('/')[2]
+    name = re.sub(r'[^\w.-]+', '_', name, flags=re.ASCII)[-100:]
+    return '-'.join(filter(None, [hashlib.sha256(url.encode(errors='surrogatepass')).hexdigest()[:12], name]))
+
+
+def _check_present(source: str, weights: Weights, target: Path) -> None:
+    """Makes sure that what is there is sound, and where nothing is, that it can be fetched."""
+    if os.path.isfile(target):
+        try:
+            check(target)
+        except CheckpointError as error:
+            again = f'Once it is removed, {weights.url} is fetched again' if weights.url else _advice(weights, target)
+            raise CheckpointError(f'{error} {again}.') from error
+    elif os.path.lexists(target):
+        raise CheckpointError(f'{target} is no file that can be read, but the weights belong there. Remove it, or set '
+                              'MMVIT_WEIGHTS to another folder.')
+    elif weights.url is None:
+        why = 'its page has no address for programs' if weights.page else 'the authors have not published it'
+        raise CheckpointError(f'{source} is not here, and {why}. {_advice(weights, target)}.')
+
+
+def _provide(source: str, weights: Weights, target: Path) -> None:
+    _check_present(source, weights, target)
+    if not os.path.isfile(target):
+        try:
+            download(weights.url, target)
+        except CheckpointError as error:
+            raise CheckpointError(f'{str(error).rstrip(".")}. {_advice(weights, target)}.') from error
+
+
+def _advice(weights: Weights, target: Path) -> str:
+    get = (f'Get the weights from {weights.page}' if weights.page else 'If it can not be had there, get it elsewhere'
+           if weights.url else f'If you have trained such weights, call them {weights.file}')
+    return f'{get} and put the file at {target.absolute()} (or set MMVIT_WEIGHTS to its folder)'
