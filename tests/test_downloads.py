@@ -1,4 +1,5 @@
 """Weights from their addresses: a sound file under its name, or none and a line that says why."""
+import hashlib
 import os
 import re
 import signal
@@ -7,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from conftest import ROOT, build
 
 from mmvit_backbones import list_backbones
 from mmvit_backbones.checkpoints import ZOO, CheckpointError, download, locate, read_checkpoint
+from mmvit_backbones.checkpoints.zoo import Weights
 
 LOOPBACK = '127.0.0.1'
 
@@ -246,8 +250,42 @@ def test_zoo_takes_a_local_file(weights):
 
 
 def test_zoo_without_a_url(weights):
-    name = next(name for name, entry in ZOO.items() if entry.url is None)
+    name = next(name for name, entry in ZOO.items() if not entry.sources)
     assert str(weights / ZOO[name].file) in refuse(f'mmvit://{name}')
+
+
+def test_addresses_of_others_are_those_of_the_metafiles():
+    pytest.importorskip('mmpretrain')
+    import mmpretrain
+    import yaml
+    known = set()
+    for family in ('swin_transformer', 't2t_vit', 'twins'):
+        path = next(Path(mmpretrain.__file__).parent.glob(f'.mim/configs/{family}/metafile.yml'))
+        for model in yaml.safe_load(path.read_text())['Models']:
+            known |= {model['Weights'], model.get('Converted From', {}).get('Weights')}
+    known = {url and url.split('/', 3)[3] for url in known}  # the host has moved between versions
+    ours = [url for entry in ZOO.values() for url in entry.others]
+    assert len(ours) == 18 and {url.split('/', 3)[3] for url in ours} <= known
+
+
+def test_sources_are_tried_in_order_and_digits_are_checked(weights, serve, content, monkeypatch):
+    digits = hashlib.sha256(content).hexdigest()[:8]
+    url, requests = serve(reply(content))
+    missing, _ = serve(reply(b'', status='404 Not Found'))
+    wrong = f'{url}/file-00000000.pth'
+    entry = Weights('authors.pth', f'{missing}/authors.pth', 'https://page', 'MIT', 'data', (wrong, f'{url}/file-{digits}.pth'))
+    monkeypatch.setitem(ZOO, 'swin/tiny', entry)
+    monkeypatch.setitem(ZOO, 'swin/small', replace(entry, url=None, others=(wrong, )))
+    error = refuse('mmvit://swin/small')
+    assert f'{wrong} is damaged or another file: its SHA-256 begins with {digits}, not 00000000' in error
+    assert f'Get the weights from https://page and put the file at {weights}/authors.pth' in error
+    assert list(weights.iterdir()) == [] and locate('mmvit://swin/small', fetch=False).name == 'file-00000000.pth'
+    found = locate('mmvit://swin/tiny')
+    assert found == weights / f'file-{digits}.pth' and locate('mmvit://swin/tiny') == found and len(requests) == 3
+    torch.save(dict(weight=torch.zeros(64)), found)
+    assert 'is damaged or another file' in refuse('mmvit://swin/tiny')
+    (weights / 'authors.pth').write_bytes(content)
+    assert locate('mmvit://swin/tiny').name == 'authors.pth'
 
 
 @pytest.mark.parametrize('fetch', [True, False])

@@ -402,14 +402,14 @@ def test_bad_input_leaves_tables_as_they_were(tmp_path, options, message):
 
 
 def test_reproduce_says_what_is_missing():
-    rows = ('cswin/tiny/mask_rcnn/1x', 'upernet_twins_svt_s_ade20k')
+    rows = ('cswin/tiny/mask_rcnn/1x', 'upernet_sg_former_s_ade20k')
     log = call('reproduce.py', *rows, '--dry-run', '--data-root', 'docs', MMVIT_WEIGHTS='/nowhere')
     assert 'published: box AP 46.7, mask AP 42.2 (arXiv 2107.00652 Table 4)' in log
     assert re.search(r'dist_train.sh configs/maskrcnn_cswin_t_coco.py \d+ --amp|train.py configs/maskrcnn_cswin_t_coco.py', log)
     assert 'cswin/tiny will be fetched to /nowhere/cswin_tiny_224.pth' in log
     assert re.search(r'missing:\n.*annotations/instances_train2017.json, which does not exist', log)
-    assert 'images/validation, which does not exist' in log and 'put the file at /nowhere/alt_gvt_small.pth' in log
-    assert 'tools/test.py configs/upernet_twins_svt_s_ade20k.py work_dirs/upernet_twins_svt_s_ade20k/iter_160000.pth --tta' in log
+    assert 'images/validation, which does not exist' in log and 'put the file at /nowhere/SG-Former-S.pth' in log
+    assert 'tools/test.py configs/upernet_sg_former_s_ade20k.py work_dirs/upernet_sg_former_s_ade20k/iter_160000.pth --tta' in log
     assert 'missing:' in call('reproduce.py', *rows, '--run', '--gpus', '0', '--data-root', 'docs', status=2)
 
 

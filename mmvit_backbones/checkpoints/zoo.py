@@ -1,14 +1,16 @@
 """Where the authors' weights are."""
 import hashlib
+import logging
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Optional, Tuple
 from urllib.parse import unquote
 
 from mmengine.dist import all_gather_object, is_main_process
+from mmengine.logging import print_log
 
 from .download import check, download, one_line
 from .read import CheckpointError
@@ -18,20 +20,27 @@ SCHEME = 'mmvit://'
 
 @dataclass(frozen=True)
 class Weights:
-    """A file that a paper's authors have published.
+    """Weights that a paper's authors have published, unless the name says whose they are.
 
     Attributes:
-        file: Its name in `weights_folder`; the authors' own, except where they name a folder.
+        file: Name of the authors' file in `weights_folder`; their own, except where they name a folder.
         url: From where it can be fetched; None where the authors only have a folder for people.
         page: The page or folder that offers it; None where there is none.
         licence: Of the authors' repository.
-        data: What it was trained on, and the image size.
+        data: What they were trained on, and the image size.
+        others: Addresses of the same weights elsewhere. Their names end in the first digits of the file's SHA-256.
     """
     file: str
     url: Optional[str]
     page: Optional[str]
     licence: str
     data: str
+    others: Tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> Dict[str, str]:
+        """{name of a file in `weights_folder`: its address}, in the order in which they are tried."""
+        return {**({self.file: self.url} if self.url else {}), **{url.rsplit('/', 1)[1]: url for url in self.others}}
 
 
 def _cswin(file: str, data: str) -> Weights:
@@ -44,13 +53,25 @@ def _pvt(file: str) -> Weights:
     return Weights(file, f'{releases}/download/v2/{file}', f'{releases}/tag/v2', 'Apache-2.0', 'ImageNet-1k, 224')
 
 
-def _swin(file: str, data: str) -> Weights:
+# From the metafiles of mmpretrain 1.3 (configs/*/metafile.yml): the fields Weights, and Converted From where the authors
+# have no address. Twins' metafile names the file of PCPVT-S as the origin of all six; it is that of PCPVT-S alone.
+_OPENMMLAB = 'https://mmassets.onedl.ai/mmclassification/v0'
+_TIMM = 'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-vt3p-weights'
+
+
+def _swin(file: str, data: str, digits: str = '') -> Weights:
     releases = 'https://github.com/SwinTransformer/storage/releases'
-    return Weights(file, f'{releases}/download/v1.0.0/{file}', f'{releases}/tag/v1.0.0', 'MIT', data)
+    others = (f'{_OPENMMLAB}/swin-transformer/convert/{file[:-4]}-{digits}.pth', ) if digits else ()
+    return Weights(file, f'{releases}/download/v1.0.0/{file}', f'{releases}/tag/v1.0.0', 'MIT', data, others)
 
 
-def _twins(file: str) -> Weights:
-    return _page(file, 'Meituan-AutoML/Twins', 'Apache-2.0')
+def _t2t_openmmlab(file: str) -> Weights:
+    page = 'https://github.com/open-mmlab/mmpretrain/tree/main/configs/t2t_vit'
+    return Weights(file, None, page, 'Apache-2.0', 'ImageNet-1k, 224', (f'{_OPENMMLAB}/t2t-vit/{file}', ))
+
+
+def _twins(file: str, *others: str) -> Weights:
+    return replace(_page(file, 'Meituan-AutoML/Twins', 'Apache-2.0'), others=others)
 
 
 # Swin's files without an address here: their names follow the others', unverified (MoBY's: as recollected).
@@ -92,20 +113,20 @@ ZOO: Dict[str, Weights] = {
     'shuffle_transformer/tiny': _page('shuffle_transformer_tiny.pth', 'mulinmeng/Shuffle-Transformer', 'MIT'),
     'shuffle_transformer/small': _page('shuffle_transformer_small.pth', 'mulinmeng/Shuffle-Transformer', 'MIT'),
     'shuffle_transformer/base': _page('shuffle_transformer_base.pth', 'mulinmeng/Shuffle-Transformer', 'MIT'),
-    'swin/tiny': _swin('swin_tiny_patch4_window7_224.pth', 'ImageNet-1k, 224'),
+    'swin/tiny': _swin('swin_tiny_patch4_window7_224.pth', 'ImageNet-1k, 224', '160bb0a5'),
     'swin/tiny_22k': Weights('swin_tiny_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
     'swin/tiny_moby': Weights('moby_swin_t_300ep_pretrained.pth', None, _MOBY, 'MIT', 'ImageNet-1k, no labels, 224'),
-    'swin/small': _swin('swin_small_patch4_window7_224.pth', 'ImageNet-1k, 224'),
+    'swin/small': _swin('swin_small_patch4_window7_224.pth', 'ImageNet-1k, 224', 'cc7a01c9'),
     'swin/small_22k': Weights('swin_small_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
-    'swin/base': _swin('swin_base_patch4_window7_224.pth', 'ImageNet-1k, 224'),
+    'swin/base': _swin('swin_base_patch4_window7_224.pth', 'ImageNet-1k, 224', '4670dd19'),
     'swin/base_22k': Weights('swin_base_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
-    'swin/base_22kto1k': _swin('swin_base_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224'),
-    'swin/base_window12_384': _swin('swin_base_patch4_window12_384.pth', 'ImageNet-1k, 384'),
+    'swin/base_22kto1k': _swin('swin_base_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224', 'f967f799'),
+    'swin/base_window12_384': _swin('swin_base_patch4_window12_384.pth', 'ImageNet-1k, 384', '02c598a4'),
     'swin/base_window12_384_22k': _swin('swin_base_patch4_window12_384_22k.pth', 'ImageNet-22k, 384'),
-    'swin/base_window12_384_22kto1k': _swin('swin_base_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384'),
-    'swin/large': _swin('swin_large_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224'),
+    'swin/base_window12_384_22kto1k': _swin('swin_base_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', 'd59b0d1d'),
+    'swin/large': _swin('swin_large_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224', '5f0996db'),
     'swin/large_22k': Weights('swin_large_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
-    'swin/large_window12_384': _swin('swin_large_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384'),
+    'swin/large_window12_384': _swin('swin_large_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', '0a40944b'),
     'swin/large_window12_384_22k': _swin('swin_large_patch4_window12_384_22k.pth', 'ImageNet-22k, 384'),
     't2t_vit/t2t_vit_7': _page('t2t_vit_7.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
     't2t_vit/t2t_vit_10': _page('t2t_vit_10.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
@@ -115,18 +136,29 @@ ZOO: Dict[str, Weights] = {
     't2t_vit/t2t_vit_19': _page('t2t_vit_19.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
     't2t_vit/t2t_vit_24': _page('t2t_vit_24.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
     't2t_vit/t2t_vit_t_14': _page('t2t_vit_t_14.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
+    't2t_vit/t2t_vit_t_14_openmmlab': _t2t_openmmlab('t2t-vit-t-14_8xb64_in1k_20211220-f7378dd5.pth'),
     't2t_vit/t2t_vit_t_19': _page('t2t_vit_t_19.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
+    't2t_vit/t2t_vit_t_19_openmmlab': _t2t_openmmlab('t2t-vit-t-19_8xb64_in1k_20211214-7f5e3aaf.pth'),
     't2t_vit/t2t_vit_t_24': _page('t2t_vit_t_24.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
-    'twins_pcpvt/small': _twins('pcpvt_small.pth'),
-    'twins_pcpvt/base': _twins('pcpvt_base.pth'),
-    'twins_pcpvt/large': _twins('pcpvt_large.pth'),
-    'twins_svt/small': _twins('alt_gvt_small.pth'),
-    'twins_svt/base': _twins('alt_gvt_base.pth'),
-    'twins_svt/large': _twins('alt_gvt_large.pth'),
+    't2t_vit/t2t_vit_t_24_openmmlab': _t2t_openmmlab('t2t-vit-t-24_8xb64_in1k_20211214-b2a68ae3.pth'),
+    'twins_pcpvt/small':
+        _twins('pcpvt_small.pth', f'{_TIMM}/twins_pcpvt_small-e70e7e7a.pth',
+            f'{_OPENMMLAB}/twins/twins-pcpvt-small_3rdparty_8xb128_in1k_20220126-ef23c132.pth'),
+    'twins_pcpvt/base':
+        _twins('pcpvt_base.pth', f'{_OPENMMLAB}/twins/twins-pcpvt-base_3rdparty_8xb128_in1k_20220126-f8c4b0d5.pth'),
+    'twins_pcpvt/large':
+        _twins('pcpvt_large.pth', f'{_OPENMMLAB}/twins/twins-pcpvt-large_3rdparty_16xb64_in1k_20220126-c1ef8d80.pth'),
+    'twins_svt/small':
+        _twins('alt_gvt_small.pth', f'{_OPENMMLAB}/twins/twins-svt-small_3rdparty_8xb128_in1k_20220126-8fe5205b.pth'),
+    'twins_svt/base':
+        _twins('alt_gvt_base.pth', f'{_OPENMMLAB}/twins/twins-svt-base_3rdparty_8xb128_in1k_20220126-e31cc8e9.pth'),
+    'twins_svt/large':
+        _twins('alt_gvt_large.pth', f'{_OPENMMLAB}/twins/twins-svt-large_3rdparty_16xb64_in1k_20220126-4817645f.pth'),
 }
 """{name after ``mmvit://``: file}. A variant's own name gives its ImageNet-1k weights (fine-tuned, where the authors
 pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning, ``_22kto1k`` those after it where
-the authors trained on ImageNet-1k alone too, ``_moby`` weights trained without labels."""
+the authors trained on ImageNet-1k alone too, ``_moby`` weights trained without labels, ``_openmmlab`` weights that
+OpenMMLab has trained itself."""
 
 
 def weights_folder() -> Path:
@@ -157,23 +189,22 @@ def locate(source: str, fetch: bool = True) -> Path:
         weights = Weights(_file_of(source), source, None, '', '')
     else:
         raise CheckpointError(f'{one_line(source)}: expected a path, an http(s):// URL or {SCHEME}<family>/<variant>')
-    target = weights_folder() / weights.file
     if not fetch:
-        _check_present(source, weights, target)
-        return target
+        _check_present(source, weights)
+        return _path(weights)
     # The first rank of all, then the first on each machine, which may have a disk of its own, then the others.
     mine = 0 if is_main_process() else 1 if os.environ.get('LOCAL_RANK', '0') == '0' else 2
     for turn in range(3):
         problem = None
         if turn == mine:
             try:
-                _provide(source, weights, target)
+                _provide(source, weights)
             except CheckpointError as error:
                 problem = str(error)
         problem = next(filter(None, all_gather_object(problem)), None)
         if problem:
             raise CheckpointError(problem)
-    return target
+    return _path(weights)
 
 
 def _find(name: str) -> Weights:
@@ -196,32 +227,54 @@ def _file_of(url: str) -> str:
     return '-'.join(filter(None, [hashlib.sha256(url.encode(errors='surrogatepass')).hexdigest()[:12], name]))
 
 
-def _check_present(source: str, weights: Weights, target: Path) -> None:
+def _path(weights: Weights) -> Path:
+    """The file that is there, or else the first that can be fetched."""
+    paths = [weights_folder() / file for file in dict.fromkeys([weights.file, *weights.sources])]
+    return next((path for path in paths if os.path.isfile(path)), weights_folder() / next(iter(weights.sources), weights.file))
+
+
+def _check_present(source: str, weights: Weights) -> None:
     """Makes sure that what is there is sound, and where nothing is, that it can be fetched."""
-    if os.path.isfile(target):
+    path = _path(weights)
+    url = weights.sources.get(path.name)
+    if os.path.isfile(path):
         try:
-            check(target)
+            check(path, _digits(url, weights))
         except CheckpointError as error:
-            again = f'Once it is removed, {weights.url} is fetched again' if weights.url else _advice(weights, target)
+            again = f'Once it is removed, {url} is fetched again' if url else _advice(weights)
             raise CheckpointError(f'{error} {again}.') from error
-    elif os.path.lexists(target):
-        raise CheckpointError(f'{target} is no file that can be read, but the weights belong there. Remove it, or set '
+    elif os.path.lexists(path):
+        raise CheckpointError(f'{path} is no file that can be read, but the weights belong there. Remove it, or set '
                               'MMVIT_WEIGHTS to another folder.')
-    elif weights.url is None:
+    elif url is None:
         why = 'its page has no address for programs' if weights.page else 'the authors have not published it'
-        raise CheckpointError(f'{source} is not here, and {why}. {_advice(weights, target)}.')
+        raise CheckpointError(f'{source} is not here, and {why}. {_advice(weights)}.')
 
 
-def _provide(source: str, weights: Weights, target: Path) -> None:
-    _check_present(source, weights, target)
-    if not os.path.isfile(target):
+def _provide(source: str, weights: Weights) -> None:
+    """Fetches what is not there, from the first address that has it."""
+    _check_present(source, weights)
+    if os.path.isfile(_path(weights)):
+        return
+    problems = []
+    for file, url in weights.sources.items():
         try:
-            download(weights.url, target)
+            download(url, weights_folder() / file, _digits(url, weights))
         except CheckpointError as error:
-            raise CheckpointError(f'{str(error).rstrip(".")}. {_advice(weights, target)}.') from error
+            problems.append(str(error).rstrip('.'))
+        else:
+            if problems:
+                print_log(f'{". ".join(problems)}. Fetched instead: {url}', logger='current', level=logging.WARNING)
+            return
+    raise CheckpointError(f'{". ".join(problems)}. {_advice(weights)}.')
 
 
-def _advice(weights: Weights, target: Path) -> str:
+def _digits(url: Optional[str], weights: Weights) -> str:
+    """The digits of its SHA-256 that a file's name ends in."""
+    return re.search(r'-([0-9a-f]{8})\.pth$', url)[1] if url in weights.others else ''
+
+
+def _advice(weights: Weights) -> str:
     get = (f'Get the weights from {weights.page}' if weights.page else 'If it can not be had there, get it elsewhere'
            if weights.url else f'If you have trained such weights, call them {weights.file}')
-    return f'{get} and put the file at {target.absolute()} (or set MMVIT_WEIGHTS to its folder)'
+    return f'{get} and put the file at {(weights_folder() / weights.file).absolute()} (or set MMVIT_WEIGHTS to its folder)'
