@@ -111,7 +111,8 @@ def _remove_abandoned(part: Path) -> None:
 
 def _receive(url: str, file: BinaryIO, title: str) -> None:
     opener = OpenerDirector()  # without the handlers of file:, ftp: and data:, which a redirect could name
-    for handler in (ProxyHandler, UnknownHandler, _HTTPHandler, HTTPDefaultErrorHandler, HTTPRedirectHandler, HTTPErrorProcessor):
+    for handler in (ProxyHandler, UnknownHandler, _HTTPHandler, HTTPDefaultErrorHandler, HTTPRedirectHandler,
+                    HTTPErrorProcessor):
         opener.add_handler(handler())
     request = Request(quote(url, safe=string.punctuation), headers={'User-Agent': 'mmvit_backbones'})
     columns = *Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn()
