@@ -118,6 +118,8 @@ class Backbone(BaseModule):
     rename: Sequence[tuple] = ()
     """The authors' keys to ours: (regular expression, replacement as for `re.sub`, or None to drop the key), applied
     one after the other."""
+    other_layouts: Dict[str, Sequence[tuple]] = {}
+    """{whose: the same for their keys}; "OpenMMLab's" are unpacked first (`checkpoints.openmmlab`)."""
 
     def __init_subclass__(cls, **kwargs) -> None:
         """Gives a family its full signature and docstring: what is its own, then what is shared."""

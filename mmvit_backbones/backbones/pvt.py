@@ -8,7 +8,7 @@ deviation: they compare the number of tokens with the first stage's to see wheth
 at some sizes (448x448) and take a table as it is for others (28x112 tokens); here a table is resized wherever its size
 is not the map's, which is the same function at all other sizes.
 """
-from typing import Sequence
+from typing import Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,13 @@ class PositionedEmbed(ConvEmbed):
         x = super().forward(x)
         table = self.pos_embed[:, -self.side**2:].unflatten(1, (self.side, self.side))
         return x + resize_position(table, x.shape[1:3])
+
+    def resize(self, name: str, value: Tensor) -> Optional[Tensor]:
+        """A table without a row for a class token (OpenMMLab's) gets one of zeros; None for what is no such table."""
+        own = self.pos_embed.shape
+        if name != 'pos_embed' or value.shape != (1, self.side**2, own[-1]):
+            return None
+        return torch.cat([value.new_zeros(1, own[1] - value.shape[1], own[-1]), value], dim=1)
 
 
 @MODELS.register_module()
@@ -90,3 +97,18 @@ class PyramidVisionTransformer(Backbone):
         (r'^patch_embed(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.downsample.'),
         (r'^block(\d)\.', lambda match: f'stages.{int(match[1]) - 1}.blocks.'),
     )
+    other_layouts = {
+        "OpenMMLab's": (
+            (r'^layers\.0\.0\.projection\.', 'patch_embed.proj.'),
+            (r'^layers\.0\.0\.', 'patch_embed.'),
+            (r'^layers\.0\.1\.0\.pos_embed$', 'patch_embed.pos_embed'),
+            (r'^layers\.(\d)\.0\.projection\.', r'stages.\1.downsample.proj.'),
+            (r'^layers\.(\d)\.0\.', r'stages.\1.downsample.'),
+            (r'^layers\.(\d)\.1\.0\.pos_embed$', r'stages.\1.downsample.pos_embed'),
+            (r'^layers\.(\d)\.1\.(\d+)\.', lambda match: f'stages.{match[1]}.blocks.{int(match[2]) - 1}.'),
+            (r'\.attn\.attn\.(q|kv)\.', r'.attn.\1.'),
+            (r'\.attn\.attn\.out_proj\.', '.attn.proj.'),
+            (r'\.ffn\.layers\.0\.', '.mlp.fc1.'),
+            (r'\.ffn\.layers\.3\.', '.mlp.fc2.'),
+        )
+    }

@@ -97,3 +97,22 @@ class PyramidVisionTransformerV2(Backbone):
         (r'\.dwconv\.dwconv\.', '.dwconv.'),
         (r'^norm(\d)\.', lambda match: f'norm{int(match[1]) - 1}.'),
     )
+    other_layouts = {
+        "OpenMMLab's": (
+            (r'^layers\.0\.0\.projection\.', 'patch_embed.proj.'),
+            (r'^layers\.0\.0\.', 'patch_embed.'),
+            (r'^layers\.(\d)\.0\.projection\.', r'stages.\1.downsample.proj.'),
+            (r'^layers\.(\d)\.0\.', r'stages.\1.downsample.'),
+            (r'^layers\.(\d)\.1\.', r'stages.\1.blocks.'),
+            (r'^layers\.(\d)\.2\.', r'norm\1.'),
+            (r'\.attn\.attn\.(q|kv)\.', r'.attn.\1.'),
+            (r'\.attn\.attn\.out_proj\.', '.attn.proj.'),
+            (r'\.ffn\.layers\.0\.', '.mlp.fc1.'),
+            (r'\.ffn\.layers\.1\.', '.mlp.dwconv.'),
+            (r'\.ffn\.layers\.4\.', '.mlp.fc2.'),
+        ),
+        "timm's": (
+            (r'^head\.', None),
+            (r'^stages\.(\d)\.norm\.', r'norm\1.'),
+        ),
+    }

@@ -144,3 +144,20 @@ class SwinTransformer(Backbone):
         (r'^mask_token$', None),  # SimMIM's, as recollected
         (r'^(norm|head)\.', None),
     )
+    other_layouts = {
+        "OpenMMLab's": (
+            (r'^stages\.(\d)\.downsample\.', lambda match: f'stages.{int(match[1]) + 1}.downsample.'),
+            (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
+            (r'\.relative_position_index$', None),
+            (r'\.attn\.w_msa\.(relative_position_bias_table)$', r'.attn.position.\1'),
+            (r'\.attn\.w_msa\.', '.attn.'),
+            (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
+            (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
+        ),
+        "timm's": (
+            (r'^layers\.', 'stages.'),
+            (r'\.(attn_mask|relative_position_index)$', None),
+            (r'\.relative_position_bias_table$', '.position.relative_position_bias_table'),
+            (r'^(norm|head)\.', None),
+        ),
+    }

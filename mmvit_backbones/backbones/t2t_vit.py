@@ -255,3 +255,12 @@ class T2TViT(Backbone):
         (r'^(cls_token$|pos_embed$|blocks\.|norm\.)', r'stages.2.\1'),
         (r'^head\.', None),
     )
+    other_layouts = {
+        "OpenMMLab's": (
+            (r'^encoder\.', 'blocks.'),
+            (r'\.ln(\d)\.', r'.norm\1.'),
+            (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
+            (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
+            *rename,
+        )
+    }

@@ -83,3 +83,16 @@ class TwinsPCPVT(Backbone):
         (r'^blocks\.(\d)\.', r'stages.\1.blocks.'),
         (r'^pos_block\.(\d)\.proj\.0\.', r'stages.\1.peg.proj.'),
     )
+    other_layouts = {
+        "OpenMMLab's": (
+            (r'^patch_embeds\.(\d)\.projection\.', r'patch_embeds.\1.proj.'),
+            (r'^patch_embeds\.0\.', 'patch_embed.'),
+            (r'^patch_embeds\.(\d)\.', r'stages.\1.downsample.'),
+            (r'^(layers|stages)\.(\d)\.(\d+)\.', r'stages.\2.blocks.\3.'),
+            (r'^position_encodings\.(\d)\.', r'stages.\1.peg.'),
+            (r'\.attn\.attn\.(q|kv)\.', r'.attn.\1.'),
+            (r'\.attn\.attn\.out_proj\.', '.attn.proj.'),
+            (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
+            (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
+        )
+    }

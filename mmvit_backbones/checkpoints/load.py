@@ -13,11 +13,14 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
+from .openmmlab import unpack
 from .read import CheckpointError, read_checkpoint, unwrap
 from .zoo import locate
 
 PREFIXES = {'module', 'model', 'backbone', 'encoder', 'image_encoder', 'img_backbone'}
 """Names under which wrappers, detectors and pre-training methods keep a backbone."""
+OPENMMLAB = "OpenMMLab's"
+"""The layout of mmdet's, mmsegmentation's and mmpretrain's own classes."""
 MOST_PREFIXES, MOST_KEYS = 16, 20000
 """What is looked at in a file: prefixes that a backbone may be under, and keys to recognise one by. No model has more."""
 
@@ -27,7 +30,7 @@ class KeyReport:
     """What became of every key of a checkpoint and of a model, a backbone or a whole detector or segmentor.
 
     Attributes:
-        layout: "the authors'" or "this package's".
+        layout: "this package's", "the authors'", or one of the family's other layouts.
         prefix: Under which the checkpoint keeps the backbone, such as ``backbone.``.
         total: Keys of the model.
         loaded: Keys of the model that the checkpoint fills.
@@ -140,16 +143,15 @@ def convert(model: nn.Module,
     """
     own = model.state_dict()
     found = _weights(checkpoint, source)
-    layout, prefix, renamed, outside = _best_reading(type(model), own, found, prefix)
+    layout, prefix, renamed, values, outside = _best_reading(type(model), own, found, prefix)
     state, report = {}, KeyReport(layout, prefix, len(own), dropped=outside)
     for key, name in renamed.items():
-        value = found[key]
         if name is None or name not in own and _is_level_not_built(name, model):
             report.dropped.append(key)
         elif name not in own:
             report.unexplained.append(key)
         else:
-            _take(state, report, name, value, own[name], model)
+            _take(state, report, name, values[key], own[name], model)
     report.loaded = list(state)
     given = {name.rpartition('.')[0] for name in state if not _is_counter(name)}
     for name in own:
@@ -230,8 +232,8 @@ def identify(checkpoint: Mapping) -> List[str]:
     for name, cfg in list_backbones().items():
         cls = MODELS.get(cfg['type'].split('.')[1])
         own = _layout(cls, cfg['arch'])
-        _, _, renamed, _ = _best_reading(cls, own, found)
-        names = {new: tuple(found[key].shape) for key, new in renamed.items() if new is not None}
+        _, _, renamed, values, _ = _best_reading(cls, own, found)
+        names = {new: tuple(values[key].shape) for key, new in renamed.items() if new is not None}
         equal = sum(own.get(new) == shape for new, shape in names.items())
         apart = sum(not _is_new(cls, new) for new in set(own) ^ set(names))
         fits[name] = equal / max(1, equal + apart + sum(new in own and own[new] != names[new] for new in names))
@@ -243,15 +245,18 @@ def _best_reading(cls: type, own: Mapping, found: Mapping, prefix: Optional[str]
     """The layout and prefix under which most keys of ``own`` are found.
 
     Returns:
-        Name of the layout, prefix, {key found: our name or None where it is dropped}, keys outside of the prefix.
+        Name of the layout, prefix, {key found: our name or None where it is dropped}, {key found: value}, keys outside of
+        the prefix.
     """
     readings = []
     for start in _prefixes(found) if prefix is None else [prefix.rstrip('.') + '.' if prefix else '']:
-        inside = {key: key[len(start):] for key in found if key.startswith(start)}
+        inside = {key: value for key, value in found.items() if key.startswith(start)}
         outside = [key for key in found if not key.startswith(start)]
-        for layout, rules in (("this package's", ()), ("the authors'", cls.rename)):
-            renamed = {key: _rename(name, rules) for key, name in inside.items()}
-            readings.append((sum(name in own for name in renamed.values()), layout, start, renamed, outside))
+        for layout, rules in (("this package's", ()), ("the authors'", cls.rename), *cls.other_layouts.items()):
+            values = unpack(inside) if layout == OPENMMLAB else inside
+            renamed = {key: _rename(key[len(start):], rules) for key in values}
+            score = sum(name in own for name in renamed.values()), -sum(name is not None for name in renamed.values())
+            readings.append((score, layout, start, renamed, values, outside))
     return max(readings, key=lambda reading: reading[0])[1:]
 
 

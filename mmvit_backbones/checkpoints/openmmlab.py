@@ -1,0 +1,28 @@
+"""State dicts of mmdet's, mmsegmentation's and mmpretrain's own backbones, with the values that authors' code has."""
+import re
+from typing import Dict
+
+from torch import Tensor
+
+
+def unpack(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Undoes what OpenMMLab's building blocks do to values; names stay, but for those of what is split.
+
+    ``in_proj`` of attention becomes ``q`` and ``kv``; 1 x 1 convolutions become linear layers; and the channels of a
+    patch merging, which unfolds the map, are sorted by neighbour, column first, as Swin's authors have them.
+    """
+    found = {}
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            found[key] = value
+        elif key.endswith(('.in_proj_weight', '.in_proj_bias')):
+            owner, _, leaf = key.rpartition('in_proj_')
+            found[f'{owner}q.{leaf}'], found[f'{owner}kv.{leaf}'] = value.tensor_split([len(value) // 3] if value.dim() else 2)
+        elif '.ffn.layers.' in key and value.shape[2:] == (1, 1):
+            found[key] = value.flatten(1)
+        elif re.search(r'\.downsample\.(norm|reduction)\.', key) and value.dim() and value.shape[-1] % 4 == 0:
+            # (..., C, row, column) -> (..., column, row, C)
+            found[key] = value.unflatten(-1, (-1, 2, 2)).transpose(-1, -3).flatten(-3)
+        else:
+            found[key] = value
+    return found

@@ -1,0 +1,91 @@
+"""Second opinions: what OpenMMLab's and timm's own classes compute, from their state dicts."""
+from functools import partial
+
+import pytest
+import torch
+from conftest import backbone_class, build
+from mmengine.registry import MODELS, DefaultScope
+
+HEADS = [1, 2, 5, 8]
+PVT = dict(num_heads=HEADS, mlp_ratios=(8, 8, 4, 4), num_layers=[2, 2, 2, 2])
+TWINS = dict(depths=[2, 2, 2, 2], sr_ratios=[8, 4, 2, 1], strides=[4, 2, 2, 2])
+PCPVT = dict(TWINS, embed_dims=[64, 128, 320, 512], num_heads=HEADS, mlp_ratios=[8, 8, 4, 4])
+SVT = dict(TWINS, embed_dims=[64, 128, 256, 512], num_heads=[2, 4, 8, 16], mlp_ratios=[4, 4, 4, 4])
+THEIRS = {
+    'mmdet swin/tiny': dict(type='mmdet.SwinTransformer', depths=(2, 2, 2, 2)),
+    'mmseg swin/tiny': dict(type='mmseg.SwinTransformer', depths=(2, 2, 2, 2)),
+    'mmpretrain swin/tiny': dict(
+        type='mmpretrain.SwinTransformer', arch=dict(embed_dims=96, depths=[2, 2, 2, 2], num_heads=[3, 6, 12, 24]),
+        out_indices=(0, 1, 2, 3), pad_small_map=True),
+    'mmdet pvt/tiny': dict(type='mmdet.PyramidVisionTransformer', **PVT),
+    'mmdet pvt_v2/b1': dict(type='mmdet.PyramidVisionTransformerV2', embed_dims=64, **PVT),
+    'mmseg twins_pcpvt/small': dict(type='mmseg.PCPVT', qkv_bias=True, norm_after_stage=False, **PCPVT),
+    'mmseg twins_svt/small': dict(type='mmseg.SVT', qkv_bias=True, norm_after_stage=True, windiow_sizes=[7, 7, 7, 7], **SVT),
+    'mmpretrain twins_pcpvt/small': dict(
+        type='mmpretrain.PCPVT', arch={**PCPVT, 'patch_sizes': [4, 2, 2, 2], 'mlp_ratios': [8, 8, 4, 4]}, qkv_bias=True,
+        out_indices=(0, 1, 2, 3), norm_after_stage=[False] * 4),
+    'mmpretrain twins_svt/small': dict(
+        type='mmpretrain.SVT', arch={**SVT, 'patch_sizes': [4, 2, 2, 2], 'window_sizes': [7, 7, 7, 7]}, qkv_bias=True,
+        out_indices=(0, 1, 2, 3), norm_after_stage=[True] * 4),
+    'mmpretrain t2t_vit/t2t_vit_t_14': dict(
+        type='mmpretrain.T2T_ViT', embed_dims=384, t2t_cfg=dict(token_dims=64, use_performer=False), num_layers=2,
+        layer_cfgs=dict(num_heads=6, feedforward_channels=1152), out_type='featmap'),
+    'timm swin/tiny': dict(name='swin_tiny_patch4_window7_224', depths=(2, 2, 2, 2), img_size=448),
+    'timm pvt_v2/b1': dict(name='pvt_v2_b1'),
+    'timm pvt_v2/b2_li': dict(name='pvt_v2_b2_li', depths=(2, 2, 2, 2)),
+    'timm twins_pcpvt/small': dict(name='twins_pcpvt_small', depths=(2, 2, 2, 2), img_size=448),
+}
+
+
+def randomise(model):
+    """Weights and statistics in which no two values are equal."""
+    generator = torch.Generator().manual_seed(0)
+    for name, value in model.state_dict().items():
+        if value.dtype.is_floating_point and 'pos_embed' not in name or 'pos_embed' in name and value.dim() == 3:
+            noise = torch.randn(value.shape, generator=generator)
+            value.copy_(noise / value[0].numel()**.5 if value.dim() > 1 else 1 + .1 * noise)
+    model.eval()  # which returns nothing in some of theirs
+    return model
+
+
+def ours(name, **options):
+    row = backbone_class(name).archs[name.split('/')[1]]
+    depths = (0, 1, 2, 0) if name.startswith('t2t') else (2, 2, 2, 2)
+    return build(name, arch=dict(row, depths=depths), **options)
+
+
+@pytest.mark.parametrize('name', [name for name in THEIRS if not name.startswith('timm')])
+def test_openmmlab(name):
+    package, name = name.split(' ')
+    pytest.importorskip(f'{package}.models')
+    settings = THEIRS[f'{package} {name}']
+    with DefaultScope.overwrite_default_scope(package):
+        theirs = randomise(MODELS.build(dict(settings)))
+    column = name.startswith('t2t')
+    if column:  # given a scale, their attention takes another one, and divides by it
+        from mmpretrain.models.utils.attention import MultiheadAttention, scaled_dot_product_attention_pyimpl
+        for attn in (module for module in theirs.modules() if isinstance(module, MultiheadAttention)):
+            scale = (attn.input_dims // attn.num_heads)**.5
+            attn.scaled_dot_product_attention = partial(scaled_dot_product_attention_pyimpl, scale=scale)
+    size = (224, 224) if column else (192, 256) if 'pvt' in name.split('/')[0] or 'twins' in name else (203, 269)
+    image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    options = dict(pyramid=None) if column else dict(padding='mask') if 'svt' in name else {}
+    model = ours(name, **options)
+    model.load_state_dict(theirs.state_dict())
+    with torch.no_grad():
+        for a, b in zip(model(image), theirs(image), strict=True):
+            assert torch.allclose(a, b, atol=1e-4 * b.std()), (a - b).abs().max() / b.std()
+
+
+@pytest.mark.parametrize('name', [name for name in THEIRS if name.startswith('timm')])
+def test_timm(name):
+    timm = pytest.importorskip('timm')
+    name = name.split(' ')[1]
+    settings = dict(THEIRS[f'timm {name}'])
+    theirs = randomise(timm.create_model(settings.pop('name'), **settings))
+    model = ours(name, out_norm='swin' not in name)
+    model.load_state_dict(theirs.state_dict())
+    image = torch.randn(1, 3, 448, 448, generator=torch.Generator().manual_seed(1))  # more than one window in the last stage
+    with torch.no_grad():
+        for a, b in zip(model(image), theirs.forward_intermediates(image, intermediates_only=True), strict=True):
+            assert torch.allclose(a, b, atol=1e-4 * b.std()), (a - b).abs().max() / b.std()
