@@ -1,0 +1,244 @@
+"""Work directories: one run in each, which goes on from what it has saved there."""
+import errno
+import os
+import re
+import socket
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count, repeat
+from pathlib import Path
+from typing import IO, Iterator, List, Optional, Sequence, Tuple
+
+from mmengine.config import Config
+from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
+
+from ..checkpoints import CheckpointError, locate, read_checkpoint
+from ..checkpoints.read import UntrustedError
+from .config import UsageError
+from .saving import checkpoint_hooks
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+AUTO = 'auto'
+"""What ``resume`` of `open_work_dir` is where no file is named."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a run starts.
+
+    Attributes:
+        checkpoint: From which it goes on; None for a new run.
+        note: What the log is to say about that; may be empty.
+        aside: What is in the way of the run, and is moved once it begins.
+    """
+    checkpoint: Optional[str]
+    note: str
+    aside: Tuple[Path, ...]
+
+
+class SetAsideHook(Hook):
+    """Moves what is in the way of a run to ``former/<number>`` beside it, when all is built and loaded.
+
+    Args:
+        start: How the run starts.
+    """
+    priority = 'VERY_HIGH'
+
+    def __init__(self, start: Start) -> None:
+        self.start = start
+
+    def before_train(self, runner: Runner) -> None:
+        if self.start.note:
+            runner.logger.info(self.start.note)
+        if not is_main_process():
+            return
+        for folder in dict.fromkeys(path.parent for path in self.start.aside):
+            target = next(path for path in map(folder.joinpath, repeat('former'), map(str, count(1))) if not path.exists())
+            target.mkdir(parents=True)
+            for path in self.start.aside:
+                if path.parent == folder:
+                    path.rename(target / path.name)
+            runner.logger.info(f'What an earlier run has left in {folder} is now in {target}')
+
+
+@contextmanager
+def open_work_dir(cfg: Config, resume: Optional[str], overwrite: bool, trust: bool = False) -> Iterator[Hook]:
+    """Takes a config's work directory for a run.
+
+    Until the block ends, other processes are refused the folder; the kernel lets go of it if this one is killed. Of
+    several processes the first looks after the folder and decides for all of them. Part files of killed runs are
+    removed.
+
+    Args:
+        cfg: Of the run, with ``work_dir`` and ``launcher``; its ``resume`` and ``load_from`` are set here.
+        resume: Checkpoint to go on from, `AUTO` for the newest whole one in the folder, or None for a new run.
+        overwrite: Whether a new run may take a folder that holds checkpoints. They, the logs beside them, and with
+            ``resume`` the checkpoints of later steps, are moved to the folder ``former``.
+        trust: As for `read_checkpoint`.
+
+    Yields:
+        A hook for the run's runner.
+
+    Raises:
+        UsageError: The folder is in use, holds checkpoints of which neither ``resume`` nor ``overwrite`` says what
+            becomes, holds no whole one to go on from, can't be written, or its disk is full.
+        CheckpointError: ``resume`` is not a whole checkpoint of a training run.
+    """
+    if cfg.launcher != 'none' and not is_distributed():  # as the runner does it, later
+        env = cfg.get('env_cfg') or {}
+        set_multi_processing(**env.get('mp_cfg', {}), distributed=True)
+        init_dist(cfg.launcher, **env.get('dist_cfg', {}))
+    work_dir = Path(cfg.work_dir)
+    if resume not in (None, AUTO):
+        resume = str(locate(resume))
+    lock, found = None, [None]
+    with _storage_errors(work_dir):
+        if is_main_process():
+            try:
+                lock = _lock(work_dir)
+                found = [_start(cfg, work_dir, resume, overwrite, trust)]
+            except (UsageError, CheckpointError) as error:
+                found = [error]
+        broadcast_object_list(found)
+        start = found[0]
+        if isinstance(start, Exception):
+            if is_main_process():
+                raise start
+            sys.exit(2)  # the first process says why
+        try:
+            cfg.resume = resume is not None
+            if cfg.resume:
+                cfg.load_from = start.checkpoint
+            yield SetAsideHook(start)
+        finally:
+            if lock is not None:
+                lock.close()
+
+
+def _lock(work_dir: Path) -> IO:
+    """Takes a folder for this process, without its children: data loaders outlive one that is killed for a while."""
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        file = open(work_dir / '.lock', 'a+', encoding='utf-8')
+    except OSError as error:
+        raise UsageError(f'{work_dir} can not be written: {error.strerror}. Name another folder with --work-dir.') from error
+    if fcntl is None:
+        return file
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            file.seek(0)
+            raise UsageError(f'{work_dir} is in use by {file.read().strip() or "another run"}. Wait until that has ended, or '
+                             'name another folder with --work-dir.') from error
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):  # file systems without locks
+            raise
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {socket.gethostname()}')
+    file.flush()
+    return file
+
+
+def _start(cfg: Config, work_dir: Path, resume: Optional[str], overwrite: bool, trust: bool) -> Start:
+    hooks = checkpoint_hooks(cfg) or [{}]
+    units = ['epoch' if hook.get('by_epoch', True) else 'iter' for hook in hooks]
+    templates = [hook.get('filename_tmpl') or f'{unit}_{{}}.pth' for hook, unit in zip(hooks, units)]
+    folders = [Path(hook['out_dir'], work_dir.absolute().name) if hook.get('out_dir') else work_dir for hook in hooks]
+    for folder in {work_dir, *folders}:
+        for path in folder.glob('*.part'):
+            if re.search(r'(^last_checkpoint|\.pth)\.\d+\.part$', path.name):
+                path.unlink()
+    if resume is None:
+        held = [path for folder in dict.fromkeys([work_dir, *folders])
+                for template in dict.fromkeys([*templates, 'epoch_{}.pth', 'iter_{}.pth'])
+                for _, path in _checkpoints(folder, template)]
+        if held and not overwrite:
+            raise UsageError(f'{held[-1]} is the checkpoint of an earlier run. Go on with that run (--resume), choose another '
+                             'folder (--work-dir), or start anew in this one (--overwrite).')
+        rest = [work_dir / 'last_checkpoint', *(path.parent for path in sorted(work_dir.glob('*/vis_data')))]
+        rest += [path for path in work_dir.glob('*.py') if path.name != Path(cfg.filename or '').name]
+        return Start(None, '', tuple(path for path in held + rest if path.exists()) if overwrite else ())
+    # of the default hook: --resume means the run's own sequence, whatever further hooks save
+    folder, template, saved = folders[0], templates[0], _checkpoints(folders[0], templates[0])
+    note = ''
+    if resume == AUTO:
+        plain = [path for number, path in saved if path.name == template.format(number)]
+        chosen, step, skipped = _newest_whole(plain, cfg, units[0], trust)
+        last = work_dir / 'last_checkpoint'
+        last = Path(last.read_text(encoding='utf-8', errors='replace').strip()).name if last.is_file() else ''
+        if last and last not in [path.name for path in plain]:
+            skipped.insert(0, f'{last}, the last that was saved, is missing')
+        if chosen is None:
+            why = '; '.join(skipped) or f'there is no {template.format("N")}'
+            raise UsageError(f'{folder} holds no checkpoint to go on from: {why}. Name one (--resume FILE), or start anew '
+                             '(without --resume' + (', with --overwrite).' if saved else ').'))
+        note = f'Going on from {chosen}' + (f', the newest whole checkpoint: {"; ".join(skipped)}' if skipped else '')
+    else:
+        chosen = Path(resume)
+        step = _progress(chosen, cfg, units[0], trust)
+    later = tuple(path for number, path in saved if number > step and not path.samefile(chosen))
+    return Start(str(chosen), note, later)
+
+
+def _checkpoints(folder: Path, template: str) -> List[Tuple[int, Path]]:
+    """The checkpoints in a folder, those of the best scores and published ones too, by their numbers."""
+    head, tail = re.split(r'\{.*?\}', template)
+    root, extension = os.path.splitext(tail)
+    pattern = rf'(?:best_.+_)?{re.escape(head)}(\d+){re.escape(root)}(?:-[0-9a-f]{{8}})?{re.escape(extension)}'
+    matches = [(re.fullmatch(pattern, path.name), path) for path in folder.glob('*')]
+    return sorted((int(match[1]), path) for match, path in matches if match)
+
+
+def _newest_whole(paths: Sequence[Path], cfg: Config, unit: str, trust: bool) -> Tuple[Optional[Path], int, List[str]]:
+    """The last of some checkpoints that a run can go on from, how far it is, and why it is not a later one."""
+    skipped = []
+    for path in reversed(paths):
+        try:
+            return path, _progress(path, cfg, unit, trust), skipped
+        except CheckpointError as error:
+            skipped.append(str(error).rstrip('.'))
+    return None, 0, skipped
+
+
+def _progress(path: Path, cfg: Config, unit: str, trust: bool) -> int:
+    """How far a run was when it saved a checkpoint, in ``unit``: 'epoch' or 'iter'.
+
+    Raises:
+        CheckpointError: It is not whole, or lacks something without which a run can't go on as it was.
+    """
+    try:
+        checkpoint = read_checkpoint(path, trust)
+    except UntrustedError as error:
+        raise UsageError(f'{path} holds more than tensors and plain data, and reading that could run code from it. If it is '
+                         'of a run of yours, add --trust.') from error
+    wanted = ['meta', 'state_dict', 'message_hub', 'optimizer'] + (['param_schedulers'] if cfg.get('param_scheduler') else [])
+    lacking = [key for key in wanted if not checkpoint.get(key)]
+    lacking += [f'meta.{key}' for key in ('epoch', 'iter') if 'meta' not in lacking and key not in checkpoint['meta']]
+    if lacking:
+        raise CheckpointError(f'{path} is not the checkpoint of a training run, which --resume goes on with: it has no '
+                              f'{", ".join(lacking)}. Weights to start from belong into load_from (of a whole model) or '
+                              'init_cfg (of a backbone).')
+    return checkpoint['meta'][unit]
+
+
+@contextmanager
+def _storage_errors(work_dir: Path) -> Iterator[None]:
+    """Names a full disk and a folder that can't be written as what they are, and nothing else."""
+    try:
+        yield
+    except OSError as error:
+        place = Path(error.filename or work_dir).absolute()
+        inside = work_dir.absolute() in (place, *place.parents)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS) or \
+                inside and error.errno in (errno.EACCES, errno.EPERM):
+            raise UsageError(f'{place} can not be written: {error.strerror}. The checkpoints that had been saved are there and '
+                             'whole. Make room, or make it writable, and go on with --resume.') from error
+        raise
