@@ -66,9 +66,9 @@ def main():
     if cfg.get('resume') and resume is None and not args.overwrite:  # a config may say so too
         resume = cfg.get('load_from') or AUTO
     use_checkpoint_hook(cfg)
-    with open_work_dir(cfg, resume, args.overwrite, args.trust) as set_aside:
+    with open_work_dir(cfg, resume, args.overwrite, args.trust) as start:
         runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
-        runner.register_hook(set_aside)
+        runner.register_hook(start)
         runner.register_hook(CheckModelHook(whole=resume is not None))
         runner.train()
 

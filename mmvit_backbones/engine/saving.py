@@ -44,6 +44,10 @@ class CheckpointHook(MMEngineCheckpointHook):
         # a run that goes on in a copy of its folder must not remove the best checkpoint from where it was copied
         self._best = {key: path and self.file_backend.join_path(self.out_dir, Path(path).name)
                       for key, path in self._best.items()}
+        if self.last_ckpt is None and 'last_ckpt' in runner.message_hub.runtime_info:
+            # mmengine saves it again with the best score of an evaluation that follows; that can be the first thing now
+            path = self.file_backend.join_path(self.out_dir, Path(runner.message_hub.get_info('last_ckpt')).name)
+            self.last_ckpt = path if self.file_backend.isfile(path) else None
 
     @property
     def _best(self) -> Dict[Optional[str], Optional[str]]:

@@ -44,8 +44,10 @@ class Start:
     aside: Tuple[Path, ...]
 
 
-class SetAsideHook(Hook):
+class StartHook(Hook):
     """Moves what is in the way of a run to ``former/<number>`` beside it, when all is built and loaded.
+
+    A run that was stopped after its last step, perhaps within the last evaluation, is evaluated as it comes back.
 
     Args:
         start: How the run starts.
@@ -56,6 +58,7 @@ class SetAsideHook(Hook):
         self.start = start
 
     def before_train(self, runner: Runner) -> None:
+        self.first = runner.iter
         if self.start.note:
             runner.logger.info(self.start.note)
         if not is_main_process():
@@ -64,9 +67,14 @@ class SetAsideHook(Hook):
             target = next(path for path in map(folder.joinpath, repeat('former'), map(str, count(1))) if not path.exists())
             target.mkdir(parents=True)
             for path in self.start.aside:
-                if path.parent == folder:
+                if path.parent == folder and path.name != runner.timestamp:  # it may have started within the same second
                     path.rename(target / path.name)
             runner.logger.info(f'What an earlier run has left in {folder} is now in {target}')
+
+    def after_train(self, runner: Runner) -> None:
+        if runner.iter == self.first and runner.val_loop is not None:
+            runner.logger.info('All of the training had been done; this evaluates its end')
+            runner.val_loop.run()
 
 
 @contextmanager
@@ -81,7 +89,7 @@ def open_work_dir(cfg: Config, resume: Optional[str], overwrite: bool, trust: bo
         cfg: Of the run, with ``work_dir`` and ``launcher``; its ``resume`` and ``load_from`` are set here.
         resume: Checkpoint to go on from, `AUTO` for the newest whole one in the folder, or None for a new run.
         overwrite: Whether a new run may take a folder that holds checkpoints. They, the logs beside them, and with
-            ``resume`` the checkpoints of later steps, are moved to the folder ``former``.
+            ``resume`` the checkpoints that the run has not come to, are moved to the folder ``former``.
         trust: As for `read_checkpoint`.
 
     Yields:
@@ -117,7 +125,7 @@ def open_work_dir(cfg: Config, resume: Optional[str], overwrite: bool, trust: bo
             cfg.resume = resume is not None
             if cfg.resume:
                 cfg.load_from = start.checkpoint
-            yield SetAsideHook(start)
+            yield StartHook(start)
         finally:
             if lock is not None:
                 lock.close()
@@ -171,7 +179,7 @@ def _start(cfg: Config, work_dir: Path, resume: Optional[str], overwrite: bool, 
     note = ''
     if resume == AUTO:
         plain = [path for number, path in saved if path.name == template.format(number)]
-        chosen, step, skipped = _newest_whole(plain, cfg, units[0], trust)
+        chosen, checkpoint, skipped = _newest_whole(plain, cfg, trust)
         last = work_dir / 'last_checkpoint'
         last = Path(last.read_text(encoding='utf-8', errors='replace').strip()).name if last.is_file() else ''
         if last and last not in [path.name for path in plain]:
@@ -183,9 +191,12 @@ def _start(cfg: Config, work_dir: Path, resume: Optional[str], overwrite: bool, 
         note = f'Going on from {chosen}' + (f', the newest whole checkpoint: {"; ".join(skipped)}' if skipped else '')
     else:
         chosen = Path(resume)
-        step = _progress(chosen, cfg, units[0], trust)
-    later = tuple(path for number, path in saved if number > step and not path.samefile(chosen))
-    return Start(str(chosen), note, later)
+        checkpoint = _read_run(chosen, cfg, trust)
+    best = {Path(str(value)).name for key, value in checkpoint['message_hub'].get('runtime_info', {}).items()
+            if key.startswith('best_ckpt')}
+    aside = [path for number, path in saved if not path.samefile(chosen) and
+             (number > checkpoint['meta'][units[0]] or path.name.startswith('best_') and path.name not in best)]
+    return Start(str(chosen), note, tuple(aside))
 
 
 def _checkpoints(folder: Path, template: str) -> List[Tuple[int, Path]]:
@@ -197,22 +208,22 @@ def _checkpoints(folder: Path, template: str) -> List[Tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in matches if match)
 
 
-def _newest_whole(paths: Sequence[Path], cfg: Config, unit: str, trust: bool) -> Tuple[Optional[Path], int, List[str]]:
-    """The last of some checkpoints that a run can go on from, how far it is, and why it is not a later one."""
+def _newest_whole(paths: Sequence[Path], cfg: Config, trust: bool) -> Tuple[Optional[Path], dict, List[str]]:
+    """The last of some checkpoints that a run can go on from, what it holds, and why it is not a later one."""
     skipped = []
     for path in reversed(paths):
         try:
-            return path, _progress(path, cfg, unit, trust), skipped
+            return path, _read_run(path, cfg, trust), skipped
         except CheckpointError as error:
-            skipped.append(str(error).rstrip('.'))
-    return None, 0, skipped
+            skipped.append(str(error).replace(str(path), path.name).split('. ')[0].rstrip('.'))
+    return None, {}, skipped
 
 
-def _progress(path: Path, cfg: Config, unit: str, trust: bool) -> int:
-    """How far a run was when it saved a checkpoint, in ``unit``: 'epoch' or 'iter'.
+def _read_run(path: Path, cfg: Config, trust: bool) -> dict:
+    """A checkpoint with all that a run needs to go on as if it had not been stopped.
 
     Raises:
-        CheckpointError: It is not whole, or lacks something without which a run can't go on as it was.
+        CheckpointError: It is not whole, or lacks something.
     """
     try:
         checkpoint = read_checkpoint(path, trust)
@@ -226,7 +237,7 @@ def _progress(path: Path, cfg: Config, unit: str, trust: bool) -> int:
         raise CheckpointError(f'{path} is not the checkpoint of a training run, which --resume goes on with: it has no '
                               f'{", ".join(lacking)}. Weights to start from belong into load_from (of a whole model) or '
                               'init_cfg (of a backbone).')
-    return checkpoint['meta'][unit]
+    return checkpoint
 
 
 @contextmanager
