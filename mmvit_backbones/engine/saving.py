@@ -10,9 +10,8 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process, master_only
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 
-from ..checkpoints import read_checkpoint
 from ..files import write_whole
 from ..registry import HOOKS
 
@@ -108,7 +107,7 @@ class CheckpointHook(MMEngineCheckpointHook):
     def _publish_model(self, runner: Runner, ckpt_path: str) -> None:
         if not isinstance(self.file_backend, WholeFileBackend) or not Path(ckpt_path).is_file():
             return super()._publish_model(runner, ckpt_path)
-        checkpoint = read_checkpoint(ckpt_path)
+        checkpoint = CheckpointLoader.load_checkpoint(ckpt_path, map_location='cpu')
         content = io.BytesIO()
         torch.save({key: checkpoint[key] for key in checkpoint if key in self.published_keys}, content)
         digest = hashlib.sha256(content.getvalue()).hexdigest()
@@ -126,9 +125,9 @@ def checkpoint_hooks(cfg: Config) -> List[dict]:
 
 def use_checkpoint_hook(cfg: Config) -> None:
     """Puts this package's `CheckpointHook` in the place of mmengine's, in place; other types of hooks stay."""
-    hooks = cfg.setdefault('default_hooks', {})
-    if 'checkpoint' not in hooks:
-        hooks.checkpoint = dict(type='CheckpointHook', interval=1)  # as mmengine would add it
+    cfg.default_hooks = cfg.get('default_hooks') or {}
+    if 'checkpoint' not in cfg.default_hooks:
+        cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1)  # as mmengine would add it
     for hook in checkpoint_hooks(cfg):
         if hook['type'] is MMEngineCheckpointHook or hook['type'] in ('CheckpointHook', 'mmengine.CheckpointHook'):
             hook['type'] = 'mmvit_backbones.CheckpointHook'

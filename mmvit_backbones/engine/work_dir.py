@@ -1,5 +1,6 @@
 """Work directories: one run in each, which goes on from what it has saved there."""
 import errno
+import logging
 import os
 import re
 import socket
@@ -28,6 +29,11 @@ except ImportError:  # Windows
 
 AUTO = 'auto'
 """What ``resume`` of `open_work_dir` is where no file is named."""
+_RUN = {
+    'meta.epoch': int, 'meta.iter': int, 'state_dict': dict, 'optimizer': dict, 'message_hub.log_scalars': dict,
+    'message_hub.runtime_info': dict, 'message_hub.resumed_keys': dict
+}  # yapf: disable
+"""{key: its type} of what mmengine saves and needs to go on."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +198,7 @@ def _start(cfg: Config, work_dir: Path, resume: Optional[str], overwrite: bool, 
     else:
         chosen = Path(resume)
         checkpoint = _read_run(chosen, cfg, trust)
-    best = {Path(str(value)).name for key, value in checkpoint['message_hub'].get('runtime_info', {}).items()
+    best = {Path(str(value)).name for key, value in checkpoint['message_hub']['runtime_info'].items()
             if key.startswith('best_ckpt')}
     aside = [path for number, path in saved if not path.samefile(chosen) and
              (number > checkpoint['meta'][units[0]] or path.name.startswith('best_') and path.name not in best)]
@@ -230,9 +236,14 @@ def _read_run(path: Path, cfg: Config, trust: bool) -> dict:
     except UntrustedError as error:
         raise UsageError(f'{path} holds more than tensors and plain data, and reading that could run code from it. If it is '
                          'of a run of yours, add --trust.') from error
-    wanted = ['meta', 'state_dict', 'message_hub', 'optimizer'] + (['param_schedulers'] if cfg.get('param_scheduler') else [])
-    lacking = [key for key in wanted if not checkpoint.get(key)]
-    lacking += [f'meta.{key}' for key in ('epoch', 'iter') if 'meta' not in lacking and key not in checkpoint['meta']]
+    wanted = {**_RUN, 'param_schedulers': (dict, list)} if cfg.get('param_scheduler') else _RUN
+    lacking = []
+    for key, kind in wanted.items():
+        found = checkpoint
+        for part in key.split('.'):
+            found = found.get(part) if isinstance(found, dict) else None
+        if not isinstance(found, kind):
+            lacking.append(key)
     if lacking:
         raise CheckpointError(f'{path} is not the checkpoint of a training run, which --resume goes on with: it has no '
                               f'{", ".join(lacking)}. Weights to start from belong into load_from (of a whole model) or '
@@ -243,6 +254,7 @@ def _read_run(path: Path, cfg: Config, trust: bool) -> dict:
 @contextmanager
 def _storage_errors(work_dir: Path) -> Iterator[None]:
     """Names a full disk and a folder that can't be written as what they are, and nothing else."""
+    raises, logging.raiseExceptions = logging.raiseExceptions, False  # else each line for a log prints a traceback first
     try:
         yield
     except OSError as error:
@@ -253,3 +265,5 @@ def _storage_errors(work_dir: Path) -> Iterator[None]:
             raise UsageError(f'{place} can not be written: {error.strerror}. The checkpoints that had been saved are there and '
                              'whole. Make room, or make it writable, and go on with --resume.') from error
         raise
+    finally:
+        logging.raiseExceptions = raises
