@@ -11,8 +11,9 @@ from itertools import count, repeat
 from pathlib import Path
 from typing import IO, Iterator, List, Optional, Sequence, Tuple
 
+import torch
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
+from mmengine.dist import barrier, broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
@@ -67,6 +68,8 @@ class StartHook(Hook):
         self.first = runner.iter
         if self.start.note:
             runner.logger.info(self.start.note)
+        if self.start.aside:
+            barrier()  # all have loaded what is moved now
         if not is_main_process():
             return
         for folder in dict.fromkeys(path.parent for path in self.start.aside):
@@ -87,15 +90,15 @@ class StartHook(Hook):
 def open_work_dir(cfg: Config, resume: Optional[str], overwrite: bool, trust: bool = False) -> Iterator[Hook]:
     """Takes a config's work directory for a run.
 
-    Until the block ends, other processes are refused the folder; the kernel lets go of it if this one is killed. Of
-    several processes the first looks after the folder and decides for all of them. Part files of killed runs are
-    removed.
+    Until the block ends, other processes are refused the folder; the kernel lets go of it if this one is killed. (On
+    Windows, and on file systems without locks, two runs in one folder are not noticed.) Of several processes the first
+    looks after the folder and decides for all of them. Part files of killed runs are removed.
 
     Args:
         cfg: Of the run, with ``work_dir`` and ``launcher``; its ``resume`` and ``load_from`` are set here.
         resume: Checkpoint to go on from, `AUTO` for the newest whole one in the folder, or None for a new run.
-        overwrite: Whether a new run may take a folder that holds checkpoints. They, the logs beside them, and with
-            ``resume`` the checkpoints that the run has not come to, are moved to the folder ``former``.
+        overwrite: Whether a new run may take a folder that holds checkpoints. They and the logs beside them are moved
+            to its folder ``former``, and so are, with ``resume``, the checkpoints to which the run has not come yet.
         trust: As for `read_checkpoint`.
 
     Yields:
@@ -117,14 +120,18 @@ def open_work_dir(cfg: Config, resume: Optional[str], overwrite: bool, trust: bo
     with _storage_errors(work_dir):
         if is_main_process():
             try:
-                lock = _lock(work_dir)
-                found = [_start(cfg, work_dir, resume, overwrite, trust)]
+                with _storage_errors(work_dir):
+                    lock = _lock(work_dir)
+                    found = [_start(cfg, work_dir, resume, overwrite, trust)]
             except (UsageError, CheckpointError) as error:
                 found = [error]
         broadcast_object_list(found)
         start = found[0]
         if isinstance(start, Exception):
-            if is_main_process():
+            first = is_main_process()
+            if is_distributed():
+                torch.distributed.destroy_process_group()  # its threads may abort a process that ends with it
+            if first:
                 raise start
             sys.exit(2)  # the first process says why
         try:
