@@ -107,9 +107,14 @@ def test_resume_after_being_killed(shapes, tmp_path):
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
-    last = Path((tmp_path / 'last_checkpoint').read_text().strip())
-    done = int(re.search(r'epoch_(\d+)', last.name)[1])
+    saved = sorted(tmp_path.glob('epoch_*.pth'), key=lambda path: int(path.stem[6:]))
+    assert all(flag in train(MASK_RCNN, tmp_path, shapes, status=2) for flag in ('--resume', '--work-dir', '--overwrite'))
+    damaged = bytearray(saved[-1].read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    saved[-1].write_bytes(damaged)
+    done = len(saved) - 1
     out = train(MASK_RCNN, tmp_path, shapes, '--resume', epochs=done + 1)
+    assert f'epoch_{done}.pth, the newest whole checkpoint: epoch_{done + 1}.pth ends too early or is damaged' in out
     assert f'resumed epoch: {done}' in out and f'Epoch(train) [{done + 1}]' in re.sub(' +', ' ', out)
     assert f'Epoch(train) [{done}]' not in re.sub(' +', ' ', out)
 
