@@ -1,9 +1,10 @@
 """Draws a model's predictions on images: python tools/predict.py CONFIG CHECKPOINT IMAGES... --out DIR"""
 import argparse
+from copy import deepcopy
 from pathlib import Path
 
 import torch
-from mmengine.registry import VISUALIZERS, init_default_scope
+from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.utils import track_iter_progress
 
 from mmvit_backbones.checkpoints import check_model, locate, read_checkpoint, use_reader
@@ -74,10 +75,12 @@ def main():
     cfg = load_config(args.config)
     use_reader(args.trust)
     checkpoint = str(locate(args.checkpoint))
-    state = read_checkpoint(checkpoint, args.trust)
     remove_pretrained(cfg.model)
     import mmcv
     init_default_scope(cfg.default_scope)
+    with torch.device('meta'):
+        model = MODELS.build(deepcopy(cfg.model))  # detectors change what they are built from
+    check_model(model, read_checkpoint(checkpoint, args.trust), whole=True, source=checkpoint)
     if cfg.default_scope == 'mmseg':
         from mmseg.apis import inference_model, init_model
         model = init_model(cfg, checkpoint, args.device)
@@ -87,7 +90,6 @@ def main():
         from mmdet.apis import init_detector
         model = init_detector(cfg, checkpoint, device=args.device)
         drawing = dict(pred_score_thr=args.score_thr)
-    check_model(model, state, whole=True, source=checkpoint)
     visualizer = VISUALIZERS.build({**cfg.visualizer, 'name': 'predict', 'alpha': args.opacity, 'save_dir': str(out)})
     visualizer.dataset_meta = model.dataset_meta
     for path in track_iter_progress(images):

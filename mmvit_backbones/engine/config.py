@@ -274,12 +274,11 @@ def check_folder(path: Union[str, Path], option: str) -> None:
     """
     folder = Path(path).absolute()
     try:
-        while not folder.exists():
+        while not os.path.lexists(folder):
             folder = folder.parent
-    except OSError as error:  # a name that is too long, a folder that may not be looked into
-        raise UsageError(f'{option} {path}: {error.strerror}. Choose another folder') from error
-    if not folder.is_dir():
-        raise UsageError(f'{option} {path}: {folder} is a file. Choose another folder')
+        os.listdir(folder)
+    except OSError as error:  # a file, a name that is too long, a link to nothing, a folder that may not be looked into
+        raise UsageError(f'{option} {path}: {folder}: {error.strerror}. Choose another folder') from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f'{option} {path}: {folder} may not be written to. Choose another folder')
 

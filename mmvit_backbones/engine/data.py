@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS
 from PIL import Image
 
 SAMPLES = 16
@@ -50,8 +50,10 @@ def data_faults(cfg: Config, *names: str) -> Iterator[str]:
         if node['type'].rsplit('.')[-1] == 'CocoMetric' and node.get('ann_file'):
             yield from _coco_metric_faults(name, node['ann_file'], images)
             continue
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-            kind = DATASETS.get(node['type']) if name.split('.')[0].endswith('dataloader') else None
+        if not name.split('.')[0].endswith('dataloader'):
+            continue
+        with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+            kind = registry.get(node['type'])
         bases = {base.__name__ for base in getattr(kind, '__mro__', ())}
         if not bases & {'CocoDataset', 'BaseSegDataset'} or 'LVISV1Dataset' in bases:
             continue
@@ -61,8 +63,7 @@ def data_faults(cfg: Config, *names: str) -> Iterator[str]:
         if 'CocoDataset' in bases and node.get('ann_file'):
             yield from _coco_faults(name, node, classes, images)
         elif 'BaseSegDataset' in bases:
-            with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-                dataset = DATASETS.build({**node, 'pipeline': []})
+            dataset = DATASETS.build({**node, 'pipeline': [], 'serialize_data': False, '_scope_': cfg.get('default_scope')})
             yield from _segmentation_faults(name, dataset)
 
 

@@ -38,7 +38,10 @@ def explain(error: Exception) -> Optional[str]:
 
 def near(name: str, known: Iterable[str]) -> str:
     """A question to end a message with: which of the known names was meant."""
-    matches = get_close_matches(name, sorted(set(known)), 3, .6)
+    ends = {}
+    for full in known:
+        ends.setdefault(full.rsplit('.')[-1], full)
+    matches = [ends[end] for end in get_close_matches(name.rsplit('.')[-1], ends, 3, .6)]
     return f' Did you mean {" or ".join(matches)}?' if matches else ''
 
 
@@ -79,11 +82,13 @@ def _place(cfg: Optional[Config], builds: List[FrameType]) -> str:
         wanted = build.f_locals['cfg']
         if not isinstance(wanted, dict):
             break
-        same = [(sum(node.get(key) == value for key, value in wanted.items()), name, node)
-                for name, node in nodes(tree, None, '') if node.get('type') == wanted.get('type')] if tree else []
-        if same:
-            _, name, tree = max(same, key=lambda found: found[0])
-            path.append(name)
+        for start, before in ((tree, path), (cfg, [])):  # a dataset is built while its loop is, which does not hold it
+            same = [(sum(node.get(key) == value for key, value in wanted.items()), name, node)
+                    for name, node in nodes(start, None, '') if node.get('type') == wanted.get('type')]
+            if same:
+                _, name, tree = max(same, key=lambda found: found[0])
+                path = [*before, name]
+                break
     key = '.'.join(path)
     kind = builds[-1].f_locals['cfg'].get('type') if builds and isinstance(builds[-1].f_locals['cfg'], dict) else None
     if kind is not None:
@@ -93,8 +98,7 @@ def _place(cfg: Optional[Config], builds: List[FrameType]) -> str:
 
 def _registered(registry: Registry) -> Iterator[str]:
     """The names in a registry and its relatives, those of other scopes with their scope."""
-    for name in registry.module_dict:
-        yield name
+    yield from registry.module_dict
     top = registry
     while top.parent is not None:
         top = top.parent
