@@ -164,10 +164,10 @@ def main():
     if min(args.size) < MIN_SIZE:
         raise UsageError(f'--size must be at least {MIN_SIZE}x{MIN_SIZE}')
     check_device(args.device)
-    if args.json and Path(args.json).is_dir():
-        raise UsageError(f'--json {args.json} is a folder. Name the file to write')
     if args.json:
         check_folder(Path(args.json).parent, '--json')
+        if Path(args.json).is_dir():
+            raise UsageError(f'--json {args.json} is a folder. Name the file to write')
     rate = matmul_rate(torch.device(args.device), DTYPES[args.dtype])
     # A process for each backbone: its peak memory is its own, and the next one starts afresh.
     with multiprocessing.get_context('spawn').Pool(1, maxtasksperchild=1) as pool:

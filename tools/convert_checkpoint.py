@@ -29,9 +29,9 @@ def main():
     if args.arch and args.arch not in known:
         raise UsageError(f'--arch {args.arch} is not known. Known: {", ".join(known)}')
     target = Path(args.target)
+    check_folder(target.parent, 'OUT')
     if target.is_dir():
         raise UsageError(f'OUT {target} is a folder. Name the file to write')
-    check_folder(target.parent, 'OUT')
     path = locate(args.source)
     checkpoint = read_checkpoint(path, trust=args.trust)
     names = [args.arch] if args.arch else identify(checkpoint)

@@ -63,6 +63,8 @@ def find_images(paths):
 
 def main():
     args = parse_args()
+    use_reader(args.trust)
+    cfg = load_config(args.config)
     images = find_images(args.images)
     out = Path(args.out)
     if any(path.resolve().parent == out.resolve() for path in images):
@@ -72,8 +74,6 @@ def main():
     for option in ('score_thr', 'opacity'):
         if not 0 <= getattr(args, option) <= 1:
             raise UsageError(f'--{option.replace("_", "-")} must lie between 0 and 1, but is {getattr(args, option)}')
-    cfg = load_config(args.config)
-    use_reader(args.trust)
     checkpoint = str(locate(args.checkpoint))
     remove_pretrained(cfg.model)
     import mmcv

@@ -16,6 +16,7 @@ import torch
 import yaml
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 
 from .. import __version__
@@ -94,6 +95,10 @@ def load_config(path: str, data_root: Optional[str] = None, options: Optional[di
         except ImportError as error:
             raise UsageError(f'{path} needs {package}, which does not import: {error}. {INSTALL}') from error
     _check_numbers(cfg, path)
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    if isinstance(optimizer.get('type'), str) and OPTIMIZERS.get(optimizer['type']) is None:
+        raise UsageError(f'{path}: optim_wrapper.optimizer ({optimizer["type"]}): there is no optimizer of that type.'
+                         f'{near(optimizer["type"], OPTIMIZERS.module_dict)}')
     return cfg
 
 
@@ -273,12 +278,16 @@ def check_folder(path: Union[str, Path], option: str) -> None:
         UsageError: It is a file, or lies in one, or may not be written to.
     """
     folder = Path(path).absolute()
-    try:
-        while not os.path.lexists(folder):
+    while True:
+        try:
+            os.listdir(folder)
+            break
+        except FileNotFoundError as error:
+            if os.path.islink(folder):
+                raise UsageError(f'{option} {path}: {folder} is a link to nothing. Choose another folder') from error
             folder = folder.parent
-        os.listdir(folder)
-    except OSError as error:  # a file, a name that is too long, a link to nothing, a folder that may not be looked into
-        raise UsageError(f'{option} {path}: {folder}: {error.strerror}. Choose another folder') from error
+        except OSError as error:  # a file, a name that is too long, a folder that may not be looked into
+            raise UsageError(f'{option} {path}: {folder}: {error.strerror}. Choose another folder') from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f'{option} {path}: {folder} may not be written to. Choose another folder')
 

@@ -141,7 +141,7 @@ def _system(error: Exception, frames: List[FrameType]) -> Optional[str]:
     """For files that the system does not let us write, or open."""
     if isinstance(error, OSError) and error.errno in _WRITING:
         reason = error.strerror
-    elif isinstance(error, RuntimeError) and 'PytorchStreamWriter' in str(error):
+    elif isinstance(error, RuntimeError) and re.search('PytorchStreamWriter|iostream error', str(error)):
         reason = f'could not be written ({str(error).splitlines()[0]})'
     else:
         return None
