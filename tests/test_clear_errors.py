@@ -163,6 +163,19 @@ def test_option(check, config, option, words):
     check('train', [config, '--work-dir', 'out', '--data-root', 'shapes', '--cfg-options', *QUICK, *option.split()], *words)
 
 
+@pytest.mark.parametrize('arguments, words', [
+    (['configs/nothing.py'], ['There is no config']),
+    (['configs/maskrcnn_cswin_t_coco.py'], ['data/coco/, which does not exist', '--data-root']),
+    (['configs/upernet_cswin_t_ade20k.py', '--data-root', 'nowhere'], ['There is no data root nowhere']),
+    (['configs/upernet_cswin_t_ade20k.py', '--data-root', 'configs'], ['images/training, which does not exist']),
+    ([DETECTOR, '--amp', '--bf16'], ['not allowed with']),
+    ([DETECTOR, '--data-root', 'shapes', '--bf16'], ['need a GPU']),
+])
+def test_train(check, monkeypatch, arguments, words):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    check('train', arguments, *words)
+
+
 @pytest.mark.parametrize('launcher, word', [('slurm', 'SLURM_PROCID'), ('pytorch', 'RANK'), ('mpi', 'OMPI_COMM_WORLD')])
 def test_launcher(check, monkeypatch, launcher, word):
     for name in ('RANK', 'WORLD_SIZE', 'SLURM_PROCID', 'OMPI_COMM_WORLD_LOCAL_RANK'):
@@ -318,6 +331,9 @@ PREDICT = [
     (['film.mp4'], 'videos and cameras are not read'),
     (['0'], 'videos and cameras are not read'),
     (['none.jpg'], 'There is no image'),
+    (['configs/_base_'], 'holds no images'),
+    (['shapes/val2017', 'shapes/val2017'], 'Several images are called'),
+    (['shapes/val2017', '--out', 'shapes/val2017'], 'which the pictures would replace'),
     (['empty.jpg'], 'empty.jpg is empty'),
     (['text.jpg'], 'text.jpg is no picture'),
     (['cut.jpg'], 'cut.jpg is no picture or a damaged one'),
@@ -338,11 +354,13 @@ def test_predict(place, check, arguments, word):
     (place / 'cut.jpg').write_bytes(image.read_bytes()[:-300])
     cv2.imwrite('whole.png', cv2.imread(str(image)))
     (place / 'cut.png').write_bytes((place / 'whole.png').read_bytes()[:-300])
-    check('predict', [DETECTOR, 'detector.pth', *arguments, '--out', 'out'], word)
+    check('predict', [DETECTOR, 'detector.pth', '--out', 'out', *arguments], word)
     assert not (place / 'out').exists()
 
 
 @pytest.mark.parametrize('arguments, word', [
+    (['cswim/tiny'], 'Known: cswin/tiny'),
+    (['cswin/tiny', '--size', '224'], 'expected HEIGHTxWIDTH'),
     (['cswin/tiny', '--size', '16x16'], 'at least 32x32'),
     (['cswin/tiny', '--device', 'nothing'], '--device nothing'),
     (['cswin/tiny', '--device', 'cpu', '--batch', '0'], 'at least 1'),
