@@ -327,6 +327,16 @@ def test_foreign_checkpoints(place, check, write, word):
     assert not list(place.glob('out*/*.jpg')) and not (place / 'out.pth').exists()
 
 
+def test_checkpoint_with_averaged_weights(place, capfd, monkeypatch):
+    """EMAHook keeps the weights twice, one time under ``module.``; they are whole."""
+    changed(place / 'x.pth', lambda checkpoint: checkpoint.update(ema_state_dict={
+        'steps': torch.tensor(3), **{f'module.{key}': value for key, value in checkpoint['state_dict'].items()}}))
+    (place / 'x.py').write_text(f"_base_ = '{DETECTOR}'\ncustom_hooks = [dict(type='EMAHook')]\n")
+    status, line = use(capfd, monkeypatch, 'test', 'x.py', 'x.pth', '--data-root', 'shapes', '--work-dir', 'out',
+                       '--cfg-options', *QUICK)
+    assert status == 0, line
+
+
 PREDICT = [
     (['film.mp4'], 'videos and cameras are not read'),
     (['0'], 'videos and cameras are not read'),

@@ -58,7 +58,7 @@ def _config(error: Exception, frames: List[FrameType]) -> Optional[str]:
             return f'{where} has no type. Its type names the class that is built from it.'
         return f'{where}: there is no {registry.name} of that type.{near(name, _registered(registry))}'
     unknown = re.search(r"unexpected keyword argument '(\w+)'", text)
-    if builds and isinstance(error, TypeError) and unknown and unknown[1] in builds[-1].f_locals['args']:
+    if builds and isinstance(error, TypeError) and unknown and unknown[1] in builds[-1].f_locals.get('args', ()):
         return f'{where} takes no {unknown[1]}.{near(unknown[1], _parameters(builds[-1].f_locals["obj_cls"]))}'
     if builds and isinstance(error, TypeError) and frames[-1] is builds[-1]:
         return f'{where} can not be built: {text}'
@@ -108,9 +108,9 @@ def _registered(registry: Registry) -> Iterator[str]:
 
 
 def _parameters(cls: type) -> Iterator[str]:
-    for base in inspect.getmro(cls) if inspect.isclass(cls) else (cls,):
-        if base is not object:
-            yield from (name for name in inspect.signature(base).parameters if name not in ('args', 'kwargs'))
+    for call in [vars(base).get('__init__') for base in inspect.getmro(cls)] if inspect.isclass(cls) else [cls]:
+        if inspect.isfunction(call):
+            yield from (name for name in inspect.signature(call).parameters if name not in ('self', 'args', 'kwargs'))
 
 
 def _data(error: Exception, frames: List[FrameType]) -> Optional[str]:
@@ -122,6 +122,8 @@ def _data(error: Exception, frames: List[FrameType]) -> Optional[str]:
     if not re.search(r'transforms.loading\.py', report):
         return None
     dataset = loop.dataloader.dataset
+    if not hasattr(dataset, 'get_data_info'):
+        return None
     paths = [info[key] for info in map(dataset.get_data_info, range(len(dataset))) for key in ('img_path', 'seg_map_path')
              if info.get(key)]
     suspects = [path for path in paths if path in report] or [path for path in paths if not _has_bytes(path)] or \
