@@ -30,10 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file that is on the disk, as a whole, when this returns. Until then its former content is."""
-    with replacing(path) as part, part.open('wb') as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    with replacing(path) as part:
+        part.write_bytes(content)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # its new name

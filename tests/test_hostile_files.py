@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 import torch
-from conftest import build
+from conftest import build, call
 from hostile import as_legacy, as_zip, bodies, bombs, containers, program
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
@@ -17,6 +17,7 @@ from mmengine.runner import load_checkpoint as mmengine_load_checkpoint
 from torch import nn
 
 from mmvit_backbones.checkpoints import CheckpointError, check_file, load_checkpoint, read_checkpoint, use_reader
+from mmvit_backbones.datasets import make_shapes
 
 
 @pytest.fixture(scope='module')
@@ -149,3 +150,46 @@ def test_endless_and_odd_dicts(tmp_path):
     for name, content in files.items():
         torch.save(content, tmp_path / name)
     assert refused(lambda path: load_checkpoint(model, path), {name: tmp_path / name for name in files}) == {}
+
+
+def test_tools(corpus, tmp_path_factory):
+    """Every tool that takes a checkpoint, in one process."""
+    root = tmp_path_factory.mktemp('tools')
+    make_shapes(root / 'data', num_train=2, num_val=1, size=(64, 64), progress=False)
+    picture = next((root / 'data' / 'val2017').iterdir())
+    program = """if True:
+        import io, runpy, sys
+        from contextlib import redirect_stderr, redirect_stdout
+        from pathlib import Path
+        config, root, picture, *files = sys.argv[1:]
+        data = ['--data-root', root + '/data', '--work-dir', root + '/run', '--cfg-options', 'train_dataloader.num_workers=0',
+                'train_dataloader.persistent_workers=False']
+        tools = {
+            'test': lambda file: [config, file, *data],
+            'predict': lambda file: [config, file, picture, '--out', root + '/drawn'],
+            'convert_checkpoint': lambda file: [file, root + '/converted.pth'],
+            'train': lambda file: [config, *data[:4], '--resume', file],
+            'train from': lambda file: [config, *data, 'load_from=' + file],
+        }
+        for name, arguments in tools.items():
+            for file in files if name != 'train from' else files[:2]:  # which builds the model each time
+                tool = f'tools/{name.split()[0]}.py'
+                sys.argv = [tool, *arguments(file)]
+                errors = io.StringIO()
+                try:
+                    with redirect_stdout(io.StringIO()), redirect_stderr(errors):
+                        runpy.run_path(tool, run_name='__main__')
+                    status = 0
+                except SystemExit as end:
+                    status = end.code
+                except Exception as error:
+                    status = repr(error)
+                last = errors.getvalue().strip().splitlines()[-1:]
+                if status != 2 or 'error: ' not in ''.join(last):
+                    print(name, file, status, last)
+        print('done', Path(root, 'run').exists() and list(Path(root, 'run').glob('*.pth')), Path(root, 'converted.pth').exists())
+    """
+    files = list(corpus[1].values())[::8]  # all of them take three minutes
+    out = call(sys.executable, '-c', program, 'configs/maskrcnn_cswin_demo_shapes.py', root, picture, *files)
+    assert [line for line in out.splitlines() if not line.startswith(('Loads', '\r'))][-1] in ('done [] False', 'done False False'), out
+    assert len(out.splitlines()) < 5, out

@@ -17,10 +17,9 @@ import sys
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 
 from mmvit_backbones.checkpoints import CheckpointError, locate
-from mmvit_backbones.engine.config import DATA_ADVICE, UsageError, load_config, missing_data, run
+from mmvit_backbones.engine.config import DATA_ADVICE, Options, UsageError, load_config, missing_data, run
 from mmvit_backbones.results import SCORES, find_logs, load_results, read_run, resolve, training_length
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,7 +123,7 @@ def main():
     if args.run and args.gpus is None and not torch.cuda.is_available():
         raise UsageError('There is no GPU here. --gpus 0 trains on the CPU, for weeks; without --run the commands are printed')
     options = argparse.ArgumentParser()
-    options.add_argument('--cfg-options', nargs='+', action=DictAction)
+    options.add_argument('--cfg-options', nargs='+', action=Options)
     options = options.parse_args(['--cfg-options', *args.cfg_options] if args.cfg_options else []).cfg_options
     plans, lacking = [], []
     for config, rows in chosen.items():

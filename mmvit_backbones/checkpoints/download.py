@@ -1,5 +1,4 @@
 """From an address to a sound file."""
-import fcntl
 import hashlib
 import io
 import os
@@ -20,7 +19,12 @@ from urllib.request import (AbstractHTTPHandler, HTTPDefaultErrorHandler, HTTPEr
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
-from .read import CheckpointError, check_file
+from .read import CheckpointError, check_file, one_line
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open can't be removed
+    fcntl = None
 
 SILENCE = 30
 """Seconds that a server may say nothing."""
@@ -78,12 +82,6 @@ def check(path: Path, digits: str = '') -> None:
                                   f'{digest.hexdigest()[:len(digits)]}, not {digits}. Get the file again.')
 
 
-def one_line(text: object) -> str:
-    """What others wrote, fit for a line of a message."""
-    text = ' '.join(''.join(letter if letter.isprintable() else ' ' for letter in str(text)).split())
-    return text if len(text) <= 300 else f'{text[:300]}...'
-
-
 @contextmanager
 def _part_file(target: Path) -> Iterator[Tuple[Path, BinaryIO]]:
     """A new file in the target's folder, locked, and its path; removed in the end if it is still there."""
@@ -94,7 +92,8 @@ def _part_file(target: Path) -> Iterator[Tuple[Path, BinaryIO]]:
     try:
         with part.open('xb') as file:
             with suppress(OSError):  # file systems without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
+                if fcntl is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX)
             yield part, file
     finally:
         part.unlink(missing_ok=True)
@@ -104,6 +103,9 @@ def _remove_abandoned(part: Path) -> None:
     """Removes what a killed download has left. Locks show the living ones on this machine, the time those on others."""
     with suppress(OSError):  # it is locked, or gone already, or somebody else's
         if part.name.startswith(f'{_PART}{_MACHINE}-') or time.time() - part.stat().st_mtime > ABANDONED:
+            if fcntl is None:
+                part.unlink()
+                return
             with part.open('r+b') as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 part.unlink()

@@ -45,14 +45,14 @@ def read_checkpoint(path: Union[str, Path], trust: bool = False) -> dict:
         found = _read(path, trust)
     except Refused as error:
         raise UntrustedError(
-            f'{path} holds more than tensors and plain data ({_one_line(error)}), and reading that could run code from it. If '
+            f'{path} holds more than tensors and plain data ({one_line(error)}), and reading that could run code from it. If '
             f'you trust where it comes from, make a clean file of it once: python tools/convert_checkpoint.py {path} OUT.pth '
             '--trust') from error
     except Damaged as error:
-        raise CheckpointError(f'{path} is damaged, or not a checkpoint: {_one_line(error)}. Get the file again.') from error
+        raise CheckpointError(f'{path} is damaged, or not a checkpoint: {one_line(error)}. Get the file again.') from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, UnicodeDecodeError, struct.error) as error:  # from zipfile
         raise CheckpointError(
-            f'{path} ends too early or is damaged: {_one_line(error)}. Get the file again. (A checksum is wrong, too, where a '
+            f'{path} ends too early or is damaged: {one_line(error)}. Get the file again. (A checksum is wrong, too, where a '
             'file was saved without them.)') from error
     except OSError as error:
         raise CheckpointError(f'{path} can not be read: {error.strerror or error}') from error
@@ -142,7 +142,7 @@ def _unpickle(path: Path, file: BinaryIO) -> object:
         return torch.load(file, map_location='cpu', weights_only=False)
     except (pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError, RuntimeError, TypeError,
             ValueError) as error:
-        raise CheckpointError(f'{path} could not be unpickled: {_one_line(error)}') from error
+        raise CheckpointError(f'{path} could not be unpickled: {one_line(error)}') from error
 
 
 def _check_archive(archive: zipfile.ZipFile, path: Path, size: int) -> str:
@@ -193,17 +193,17 @@ class _Archive:
             try:
                 entry = self.archive.getinfo(f'{self.root}data/{name}')
             except KeyError:
-                raise Damaged(f'the values {_one_line(name)} are missing in it') from None
+                raise Damaged(f'the values {one_line(name)} are missing in it') from None
             if needed > entry.file_size:
-                raise Damaged(f'the values {_one_line(name)} are cut off')
+                raise Damaged(f'the values {one_line(name)} are cut off')
             content = torch.empty(entry.file_size, dtype=torch.uint8)
             with self.archive.open(entry) as part:
                 _fill(part, content)
                 if part.read(1):  # which also verifies the checksum
-                    raise Damaged(f'the values {_one_line(name)} are longer than it says')
+                    raise Damaged(f'the values {one_line(name)} are longer than it says')
             self.storages[name] = content
         if needed > self.storages[name].numel():
-            raise Damaged(f'the values {_one_line(name)} are cut off')
+            raise Damaged(f'the values {one_line(name)} are cut off')
         return Storage(self.storages[name], kind.dtype)
 
 
@@ -228,7 +228,7 @@ class _Legacy:
         for key in keys:
             content, dtype = self.storages[key]
             if int.from_bytes(self.file.read(8), 'little') * _itemsize(StorageType(dtype)) != content.numel():
-                raise Damaged(f'the values {_one_line(key)} are not as many as it says')
+                raise Damaged(f'the values {one_line(key)} are not as many as it says')
             _fill(self.file, content)
         if self.file.read(1):
             raise Damaged('it goes on behind its end')
@@ -246,7 +246,7 @@ class _Legacy:
             self.storages[name] = Storage(torch.empty(needed, dtype=torch.uint8), kind.dtype)
         found = self.storages[name]
         if found.dtype != kind.dtype or found.bytes.numel() != count * _itemsize(kind):
-            raise Damaged(f'the values {_one_line(name)} are described in two ways')
+            raise Damaged(f'the values {one_line(name)} are described in two ways')
         return found
 
     def _pickle(self) -> object:
@@ -290,6 +290,7 @@ def _fill(file: BinaryIO, content: torch.Tensor) -> None:
         view = view[got:]
 
 
-def _one_line(text: object) -> str:
-    words = ' '.join(str(text).split())
-    return words if words.isprintable() and len(words) <= 300 else ascii(words[:300])
+def one_line(text: object) -> str:
+    """What others wrote, fit for a line of a message."""
+    text = ' '.join(''.join(letter if letter.isprintable() else ' ' for letter in str(text)).split())
+    return text if len(text) <= 300 else f'{text[:300]}...'

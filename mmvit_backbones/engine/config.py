@@ -6,8 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from argparse import ArgumentError, ArgumentParser
 import traceback
+from argparse import ArgumentError, ArgumentParser
 from pathlib import Path
 from typing import List, NoReturn, Optional, Union
 
