@@ -222,7 +222,7 @@ def test_wrong_number_of_stage_values(smallest):
         build(smallest, arch=row)
 
 
-@pytest.mark.parametrize('shape', [(1, 3, 31, 64), (1, 3, 64, 16), (1, 4, 64, 64), (3, 64, 64)])
+@pytest.mark.parametrize('shape', [(1, 3, 31, 64), (1, 3, 64, 16), (1, 4, 64, 64), (3, 64, 64), (0, 3, 64, 64)])
 def test_wrong_images(smallest, shape):
     with pytest.raises(ValueError, match='expects images'):
         tiny(smallest)(torch.zeros(shape))
