@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmvit_backbones.layers import (DropPath, RelativePositionBias, attention, drop_path_rates, merge_windows,
+from mmvit_backbones.layers import (DepthwiseConv, DropPath, RelativePositionBias, attention, drop_path_rates, merge_windows,
                                     pad_to_multiple, split_windows)
 
 
@@ -74,3 +74,42 @@ def test_drop_path_drops_samples_and_keeps_the_mean():
 def test_drop_path_rates():
     assert drop_path_rates(.3, (1, 2, 1)) == [[0.], [pytest.approx(.1), pytest.approx(.2)], [pytest.approx(.3)]]
     assert drop_path_rates(.3, (1, )) == [[0.]]
+
+
+@pytest.mark.parametrize('kernel_size, size', [(5, (9, 4)), (7, (3, 5)), (11, (6, 8)), (11, (1, 1))])
+def test_gradients_of_a_depthwise_convolution(kernel_size, size):
+    torch.manual_seed(0)
+    conv = DepthwiseConv(2, kernel_size).double()
+    x = torch.randn(2, 2, *size, dtype=torch.double, requires_grad=True)
+    parameters = x, conv.weight, conv.bias
+    with torch.no_grad():
+        recorded = torch.nn.Conv2d.forward(conv, x)
+    assert torch.equal(conv(x), recorded) and conv(x).grad_fn.name() == '_DepthwiseConvBackward'
+    run = lambda x, weight, bias: torch.func.functional_call(conv, dict(weight=weight, bias=bias), x)
+    assert torch.autograd.gradcheck(run, parameters)
+    assert torch.autograd.gradgradcheck(run, parameters)
+
+
+@pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
+def test_digits_of_the_weight_gradient(memory_format):
+    torch.manual_seed(0)
+    conv = DepthwiseConv(16, 7)
+    x, grad = [torch.randn(2, 16, 80, 99).to(memory_format=memory_format) for _ in range(2)]
+    conv(x).backward(grad)
+    expected = torch.nn.grad.conv2d_weight(x.double(), conv.weight.shape, grad.double(), padding=3, groups=16)
+    assert (conv.weight.grad - expected).abs().max() < 3e-5 * expected.std()
+
+
+def test_depthwise_convolution_under_autocast():
+    torch.manual_seed(0)
+    conv, x = DepthwiseConv(4, 7), torch.randn(1, 4, 12, 12, requires_grad=True)
+    with torch.autocast('cpu', torch.bfloat16):
+        out = conv(x)
+    out.float().square().sum().backward()
+    half = [value.grad for value in (x, conv.weight, conv.bias)]
+    x.grad = None
+    conv.zero_grad()
+    conv(x).square().sum().backward()
+    for a, value in zip(half, (x, conv.weight, conv.bias)):
+        assert out.dtype == torch.bfloat16 and a.dtype == torch.float32
+        assert (a - value.grad).abs().max() < .02 * value.grad.abs().max()

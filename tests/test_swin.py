@@ -2,7 +2,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import DATA, authors_state, build, read_record
+from conftest import DATA, authors_state, build, read_record, tiny
+from torch.torch_version import TorchVersion
 
 from mmvit_backbones.backbones.swin import ShiftedWindowAttention, shifted_windows
 from mmvit_backbones.checkpoints import CheckpointError, load_checkpoint
@@ -92,3 +93,14 @@ def test_tables_of_windows_of_12_in_windows_of_7(state):
 def test_absolute_position_embedding_is_refused(state):
     with pytest.raises(CheckpointError, match='absolute_pos_embed'):
         build('swin/tiny').load_state_dict({**state, 'absolute_pos_embed': torch.ones(1, 3136, 96)})
+
+
+@pytest.mark.skipif(torch.__version__ < TorchVersion('2.5'), reason='PyTorch 2.1 has no sizes that it finds by itself')
+def test_trace_and_export_of_shifted_windows():
+    model = tiny('swin/tiny', out_indices=(0, ))
+    x = torch.randn(1, 3, 70, 101)
+    size = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    with torch.no_grad():
+        expected, = model(x)
+        assert torch.equal(torch.jit.trace(model, x)(x)[0], expected)
+        assert torch.equal(torch.export.export(model, (x, ), dynamic_shapes=(size, )).module()(x)[0], expected)

@@ -12,13 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import DropPath, GroupNorm1, conv_map, init_conv_fan_out, no_autocast, widen
+from ..layers import DepthwiseConv, DropPath, GroupNorm1, conv_map, init_conv_fan_out, no_autocast, widen
 from ..registry import MODELS
 from .base import Backbone, Stage
 
 NUM_HEADS = 8
 KERNEL_SIZE = 11
-FEW_TOKENS = 512  # in a batch; there the channels-last weight gradient of so large a depth-wise kernel is slow on CPUs
 
 
 class ConvNorm(nn.Module):
@@ -66,18 +65,6 @@ class GlobalContext(nn.Module):
         return out.view(x.shape).to(x.dtype)
 
 
-class LargeDepthwise(nn.Conv2d):
-    """The depth-wise 11x11 convolution of a map."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, dim, KERNEL_SIZE, padding=KERNEL_SIZE // 2, groups=dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        few = x[..., 0].numel() < FEW_TOKENS
-        x = x.permute(0, 3, 1, 2)
-        return super().forward(x.contiguous() if few else x).permute(0, 2, 3, 1)
-
-
 class TokenMixer(nn.Module):
     """Twice in a row: global context, depth-wise 11x11 convolution, bottleneck, GELU.
 
@@ -90,13 +77,13 @@ class TokenMixer(nn.Module):
         hidden_dim = max(dim // 8, 16)
         for i in '12':
             self.add_module(f'gc{i}', GlobalContext(dim))
-            self.add_module(f'dw{i}', LargeDepthwise(dim))
+            self.add_module(f'dw{i}', DepthwiseConv(dim, KERNEL_SIZE))
             bottleneck = nn.Conv2d(dim, hidden_dim, 1), nn.GELU(), nn.Conv2d(hidden_dim, dim, 1)
             self.add_module(f'fc{i}', nn.Sequential(*bottleneck))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.gelu(conv_map(self.fc1, self.dw1(self.gc1(x))))
-        return F.gelu(conv_map(self.fc2, self.dw2(self.gc2(x))))
+        x = F.gelu(conv_map(self.fc1, conv_map(self.dw1, self.gc1(x))))
+        return F.gelu(conv_map(self.fc2, conv_map(self.dw2, self.gc2(x))))
 
 
 class ChannelMixer(nn.Module):

@@ -16,8 +16,8 @@ from typing import Optional, Sequence
 
 from torch import Tensor, nn
 
-from ..layers import (Groups, Mlp, PatchEmbed, PatchMerging, PreNormBlock, RelativePositionBias, conv_map, crop_bias,
-                      group_attention, group_tokens, pad_to_multiple, reorder)
+from ..layers import (DepthwiseConv, Groups, Mlp, PatchEmbed, PatchMerging, PreNormBlock, RelativePositionBias,
+                      conv_map, crop_bias, group_attention, group_tokens, pad_to_multiple, reorder)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -41,7 +41,7 @@ class GlanceGazeAttention(nn.Module):
         self.mask_padding = mask_padding
         self.position = RelativePositionBias(WINDOW, num_heads) if position_bias else None
         self.qkv = nn.Linear(dim, 3 * dim)
-        self.gaze = nn.Conv2d(dim, dim, gaze_kernel, padding=gaze_kernel // 2, groups=dim)
+        self.gaze = DepthwiseConv(dim, gaze_kernel)
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, groups: Groups) -> Tensor:

@@ -203,7 +203,7 @@ class GuidedAttention(Attention):
     def merge(self, x: Tensor, importance: Tensor) -> Tensor:
         """(B, H, W, C) and (B, H, W) -> (B, keys, C)"""
         B, H, W, C = x.shape
-        order = importance.flatten(1).sort(stable=True).indices
+        order = sorted_order(importance.flatten(1))
         order = torch.cat([order[:, :1].expand(-1, -H * W % int(self.runs[0] / self.shares[0])), order], dim=1)
         order = order + torch.arange(0, B * H * W, H * W, device=x.device)[:, None]
         tokens = x.reshape(-1, C).index_select(0, order.flatten()).view(B, -1, C)
@@ -219,6 +219,16 @@ class GuidedAttention(Attention):
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """(B, N, C) -> (B, num_heads, N, C / num_heads)"""
     return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+def sorted_order(x: Tensor) -> Tensor:
+    """The indices that sort each row of x, (B, N); equal values stay in their order, as in a stable sort.
+
+    A stable sort has no form in ONNX: here a sort of integers, which are all different, follows one of values.
+    """
+    values, index = x.sort()
+    rank = F.pad(values[:, 1:] != values[:, :-1], (1, 0)).long().cumsum(1)
+    return (rank * x.shape[1] + index).sort().values % x.shape[1]
 
 
 @torch.no_grad()

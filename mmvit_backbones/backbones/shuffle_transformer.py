@@ -13,8 +13,8 @@ from typing import List, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import (DropPath, Groups, RelativePositionBias, conv_map, crop_bias, group_attention, group_tokens,
-                      pad_to_multiple, reorder)
+from ..layers import (DepthwiseConv, DropPath, Groups, RelativePositionBias, conv_map, crop_bias, group_attention,
+                      group_tokens, pad_to_multiple, reorder)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -102,7 +102,7 @@ class ShuffleBlock(nn.Module):
         self.norm1 = nn.BatchNorm2d(dim)
         self.attn = WindowAttention(dim, num_heads)
         self.norm2 = nn.BatchNorm2d(dim)
-        self.local = nn.Conv2d(dim, dim, WINDOW, padding=3, groups=dim)
+        self.local = DepthwiseConv(dim, WINDOW[0])
         self.norm3 = nn.BatchNorm2d(dim)
         hidden_dim = int(dim * mlp_ratio)
         self.mlp = nn.Sequential(

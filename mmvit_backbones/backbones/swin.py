@@ -37,10 +37,10 @@ def shifted_windows(size: Tuple[int, int, int], window: int, shift: int,
     """
     tokens = torch.arange(size[0] * size[1] * size[2], device=device).view(size).roll((-shift, -shift), (1, 2))
     windows = tokens.unfold(1, window, window).unfold(2, window, window)  # (B, rows, columns, window, window)
-    side = torch.arange(window, device=device)
-    apart = (side[:, None] < window - shift) != (side < window - shift)
+    end = torch.arange(window, device=device).ge(window - shift).int()  # which of two, 0 or 1
+    apart = (end[:, None] - end).abs()
     together = torch.zeros_like(apart)
-    rows, cols = [count - (shift > 0) for count in windows.shape[1:3]]
+    rows, cols = [count - int(shift > 0) for count in windows.shape[1:3]]
     blocks, masks = [], []
     for row, row_mask in ((windows[:, :rows], together), (windows[:, rows:], apart)):
         for block, col_mask in ((row[:, :, :cols], together), (row[:, :, cols:], apart)):
