@@ -128,6 +128,23 @@ def test_schedules(path):
         assert sizes[0] == sizes[1] == (4 * crop.crop_size[0], crop.crop_size[0])
 
 
+def test_levels_that_are_read():
+    """What the README advises where a norm would wait for a gradient."""
+    cfg = Config.fromfile(ROOT / 'configs' / 'retinanet_pvt_s_coco.py')
+    init_default_scope('mmdet')
+    from mmdet.testing import demo_mm_inputs
+    unused = []
+    for out_indices, start_level in (((0, 1, 2, 3), 1), ((1, 2, 3), 0)):
+        cfg.model.backbone = dict(type='mmvit_backbones.SwinTransformer', arch='tiny', out_indices=out_indices)
+        cfg.model.neck.update(in_channels=[96 * 2**i for i in out_indices], start_level=start_level)
+        model = small(cfg).train()
+        data = model.data_preprocessor(demo_mm_inputs(1, [(3, 64, 64)], num_classes=80), training=True)
+        loss, _ = model.parse_losses(model.loss(data['inputs'], data['data_samples']))
+        loss.backward()
+        unused.append([name for name, p in model.named_parameters() if p.requires_grad and p.grad is None])
+    assert unused == [['backbone.norm0.weight', 'backbone.norm0.bias'], []]
+
+
 def test_sharded_training(tmp_path):
     """A step of the FSDP example on two CPU processes, and a checkpoint that fits the model when it is whole."""
     make_shapes(tmp_path / 'shapes', num_train=4, num_val=1, size=(64, 64))
