@@ -18,7 +18,7 @@ demo: setup
 	$(PY) tools/make_shapes.py $(DATA)
 	@set -e; for name in $(DEMO); do \
 	    echo "== training configs/$$name.py"; \
-	    $(PY) tools/train.py configs/$$name.py --data-root $(DATA) --work-dir work_dirs/$$name; \
+	    $(PY) tools/train.py configs/$$name.py --data-root $(DATA) --work-dir work_dirs/$$name --overwrite; \
 	    $(PY) tools/predict.py configs/$$name.py "$$(cat work_dirs/$$name/last_checkpoint)" $(DATA)/val2017/00000?.jpg \
 	        --out work_dirs/$$name/pictures; \
 	done

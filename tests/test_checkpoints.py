@@ -2,8 +2,6 @@
 import argparse
 import sys
 import tarfile
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
 
 import pytest
@@ -15,8 +13,7 @@ from mmengine.runner import load_checkpoint as mmengine_load_checkpoint
 from mmengine.runner import load_state_dict as mmengine_load_state_dict
 from torch import nn
 
-from mmvit_backbones import list_backbones
-from mmvit_backbones.checkpoints import (ZOO, CheckpointError, check_model, convert, identify, load_checkpoint, locate,
+from mmvit_backbones.checkpoints import (CheckpointError, check_model, convert, identify, load_checkpoint,
                                          read_checkpoint, use_reader)
 
 RECORD = DATA / 'cswin' / 'tiny.json'
@@ -244,76 +241,6 @@ def test_safetensors(tmp_path, state):
     from safetensors.torch import save_file
     save_file(state, tmp_path / 'file.safetensors')
     assert is_loaded_from(tmp_path / 'file.safetensors', state)
-
-
-def test_zoo_names_are_variants():
-    known = list_backbones()
-    for name, weights in ZOO.items():
-        assert name in known or name.rsplit('_', 1)[0] in known, name
-        assert weights.url is None or weights.url.startswith('https://') and weights.url.endswith(weights.file)
-        assert weights.licence and weights.data and weights.file
-
-
-def test_zoo_takes_a_local_file(tmp_path, state, monkeypatch):
-    monkeypatch.setenv('MMVIT_WEIGHTS', str(tmp_path))
-    torch.save(state, tmp_path / ZOO['cswin/tiny'].file)
-    model = cswin(init_cfg=dict(type='Pretrained', checkpoint='mmvit://cswin/tiny'))
-    model.init_weights()
-    assert is_loaded(model, state)
-
-
-def test_zoo_without_a_url(tmp_path, monkeypatch):
-    monkeypatch.setenv('MMVIT_WEIGHTS', str(tmp_path))
-    with pytest.raises(CheckpointError, match='Known names: cswin/tiny'):
-        locate('mmvit://cswin/enormous')
-    name = next(name for name, weights in ZOO.items() if weights.url is None)
-    with pytest.raises(CheckpointError, match=str(tmp_path / ZOO[name].file)):
-        locate(f'mmvit://{name}')
-    with pytest.raises(CheckpointError, match='expected a path'):
-        locate('torchvision://resnet50')
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A web server of this machine's; its path /short claims more bytes than it sends."""
-    folder = tmp_path / 'served'
-    folder.mkdir()
-
-    class Handler(SimpleHTTPRequestHandler):
-
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(folder))
-
-        def log_message(self, *args):
-            pass
-
-        def do_GET(self):
-            if not self.path.startswith('/short'):
-                return super().do_GET()
-            self.send_response(200)
-            self.send_header('Content-Length', '1000')
-            self.end_headers()
-            self.wfile.write(b'x' * 10)
-
-    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, f'http://127.0.0.1:{server.server_port}'
-    server.shutdown()
-    server.server_close()
-
-
-def test_download(tmp_path, server, state, monkeypatch):
-    folder, url = server
-    weights = tmp_path / 'weights'
-    monkeypatch.setenv('MMVIT_WEIGHTS', str(weights))
-    torch.save(state, folder / 'file.pth')
-    assert is_loaded_from(f'{url}/file.pth', state)
-    (folder / 'file.pth').unlink()
-    assert is_loaded_from(f'{url}/file.pth', state)  # the copy
-    for path, message in (('short.pth', 'broke off after 10 of 1,000 bytes'), ('none.pth', '404')):
-        with pytest.raises(CheckpointError, match=message):
-            locate(f'{url}/{path}')
-    assert [path.name for path in weights.iterdir()] == ['file.pth']
 
 
 def test_wrong_init_cfg():

@@ -1,10 +1,15 @@
 """Published results, counted cost, own runs, and the tables of them."""
 import csv
+import dataclasses
 import io
 import json
 import os
 import re
+import runpy
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,9 +23,12 @@ from torch import nn
 from mmvit_backbones import list_backbones
 from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine import count_config, count_macs
+from mmvit_backbones.engine.config import run
+from mmvit_backbones.files import replacing
 from mmvit_backbones.results import (FAMILIES, METHODS, ResultsError, compare, find_runs, load_results, read_run, read_speed,
                                      resolve, to_csv, to_markdown, to_rich)
 from mmvit_backbones.results.documents import documents
+from mmvit_backbones.results.dumped import read_dumped
 from mmvit_backbones.results.page import to_html
 from mmvit_backbones.results.plot import plot
 from mmvit_backbones.results.published import FOLDER
@@ -241,8 +249,8 @@ def test_plot(entries, tmp_path, ending):
         assert path.read_bytes().startswith(b'\x89PNG')
     with pytest.raises(ResultsError, match='ends in .png, .svg, .pdf'):
         plot(shown, tmp_path / 'plot.doc')
-    with pytest.raises(ResultsError, match='nowhere/plot.png could not be written'):
-        plot(shown, tmp_path / 'nowhere' / 'plot.png')
+    with pytest.raises(ResultsError, match='inner.png could not be written'):
+        plot(shown, path / 'inner.png')
     with pytest.raises(ResultsError, match='nothing to plot'):
         plot(compare([row for row in RESULTS if row.method == 'classification'], None), path)
 
@@ -250,7 +258,7 @@ def test_plot(entries, tmp_path, ending):
 def test_page(entries):
     page = to_html(entries)
     assert re.findall(r'(?:src|href)\s*=|https?://(?!www.w3.org/2000/svg)\S+|@import', page.split('const data')[0]) == []
-    data = json.loads(re.search(r'^const data = (.*);$', page, re.M)[1].replace('<\\/', '</'))
+    data = json.loads(re.search(r'^const data = (.*);$', page, re.M)[1])
     assert len(data['records']) == len(entries)
     row = next(row for row in data['records'] if row['config'] == 'maskrcnn_swin_s_3x_coco')
     assert row['label'] == 'S' and row['box_ap'] == 48.5 and round(row['common_gmacs_all']) == 357
@@ -356,6 +364,219 @@ def test_bad_runs(tmp_path):
     assert find_runs([tmp_path]) == sorted(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('text', [
+    'CODE', 'x = CODE', 'x = [CODE]', 'x = (1, CODE)', 'x = {1, CODE}', 'x = dict(a=CODE)', 'x = dict(CODE)',
+    'x = dict(**CODE)', 'x = {CODE: 1}', "x = {'a': CODE}", 'x = {**CODE}', 'x = dict({}, a=CODE)',
+    "x = f'{CODE}'", "x = f'{1:{CODE}}'", 'x = [CODE for _ in (1, )]', 'x = {CODE for _ in (1, )}',
+    'x = {1: CODE for _ in (1, )}', 'x = [i for i in (1, ) if CODE]', 'x = list(CODE for _ in (1, ))', 'x = (y := CODE)',
+    'x = lambda a=CODE: 1', 'x = 1 if CODE else 2', 'x = CODE or 1', 'x = not CODE', 'x = -CODE', 'x = 1 + CODE', 'x = 1 < CODE',
+    'x = [1][CODE]', 'x = [1][CODE:]', 'x = [*CODE]', 'x = CODE.parent', 'x: CODE = 1', 'x = y = CODE', 'x.y = CODE',
+    'x[CODE] = 1', '(x, y) = CODE', 'x += CODE', 'del CODE.x', 'assert CODE', 'raise CODE', 'import os', 'from os import system',
+    'from __future__ import annotations', '@CODE\ndef x(): ...', 'def x(a=CODE): ...', 'def x(a: CODE): ...', '@CODE\nclass x: ...',
+    'class x(CODE): ...', 'class x:\n    CODE', 'if CODE: x = 1', 'for _ in CODE: x = 1', 'while CODE: x = 1',
+    'with CODE: x = 1', 'try:\n    CODE\nfinally: x = 1', 'match CODE:\n    case _: x = 1', 'async def x(): await CODE',
+    'x = (yield CODE)', 'global x', 'x = {{ CODE }}', "x = dict(type=int)", 'x = torch.float32', 'x = ...', 'x = 1j',
+    "x = 'a' * 10**9", "x = eval('1')", 'x = dict', 'dict = 1\nx = dict(a=dict.y)', 'x = ' + '9' * 5000, 'x = 0x' + 'f' * 20,
+    'x = ' + '[' * 90 + ']' * 90, 'x = ' + '(' * 100000, 'x = ' + '-' * 100000 + '1', 'x = 1' + '.real' * 100000, 'x = (',
+    'x = \0', '    x = 1', "x = '\xff", '# ' + 'a' * 2**20,
+    ], ids=lambda text: text[:30].strip() or 'blanks')  # yapf: disable
+def test_a_dumped_config_is_never_run(tmp_path, text):
+    path, victim = tmp_path / 'config.py', tmp_path / 'victim'
+    path.write_text('a = 1\n' + text.replace('CODE', f"__import__('pathlib').Path({str(victim)!r}).touch()"), encoding='latin-1')
+    with pytest.raises(ResultsError, match=re.escape(str(path))) as error:
+        read_dumped(path)
+    assert not victim.exists() and '\n' not in str(error.value) and len(str(error.value)) < 300 + len(str(path))
+
+
+def test_a_dumped_config_imports_nothing(tmp_path):
+    """As mmengine does where it reads one: custom_imports, and values that it puts into {{ }}."""
+    run = write_run(tmp_path / 'run', lines=epoch(1, .1, .1))
+    path, = run.glob('*/vis_data/config.py')
+    text = "custom_imports = dict(imports=['nowhere_at_all'])\n_base_ = '/nowhere.py'\na = '{{ $HOME:b }}'\n"
+    path.write_text(text + path.read_text())
+    assert 'a: not set -> {{ $HOME:b }}' in read_run(run, CONFIGS).changes
+
+
+def test_what_mmengine_dumps_is_read_as_mmengine_reads_it(tmp_path):
+    settings = dict(
+        text='a\'b"\n\u2028\\', numbers=[1, -2, -.5, 1e-8, 2**40, True, None], nested=((1, (2, [3, dict(a=())])), [], {}),
+        marked={'a.b': 1, 'c d': dict(e=[{'f-g': dict(h=1)}])}, indexed={0: 'a', 1: dict(b=2)}, long=['word ' * 40] * 3)
+    Config(settings).dump(tmp_path / 'config.py')
+    assert read_dumped(tmp_path / 'config.py') == Config.fromfile(tmp_path / 'config.py').to_dict() == settings
+    Config(dict(a=float('inf'), b=[-float('inf'), float('nan')])).dump(tmp_path / 'config.py')
+    assert str(read_dumped(tmp_path / 'config.py')) == "{'a': inf, 'b': [-inf, nan]}"
+
+
+
+
+def put(name, content):
+    """A damage: the content of a file of a run."""
+
+    def change(run):
+        path = run / '20260101_000000' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return change
+
+
+def set_line(**values):
+    """A damage: the only line of a log, which is that of a step unless it is said."""
+    return put('vis_data/scalars.json', json.dumps(dict(dict(loss=1., step=1), **values)) + '\n')
+
+
+def score(value):
+    return put('vis_data/scalars.json', json.dumps(dict(loss=1., step=1)) + f'\n{{"coco/bbox_mAP": {value}, "step": 1}}\n')
+
+
+def edit(old, new):
+    """A damage: a word of the dumped config."""
+
+    def change(run):
+        path = run / '20260101_000000' / 'vis_data' / 'config.py'
+        text = path.read_text()
+        assert re.search(old, text, re.S)
+        path.write_text(re.sub(old, new, text, flags=re.S))
+
+    return change
+
+
+def instead(name, make):
+    """A damage: something else where a file belongs."""
+
+    def change(run):
+        path = run / '20260101_000000' / name
+        path.unlink(missing_ok=True)
+        make(path)
+
+    return change
+
+
+DAMAGE = {
+    'a step that is null': (set_line(step=None), r'line 1: step must be a whole number, but is None'),
+    'a step that is a text': (set_line(step='7'), r"step must be a whole number, but is '7'"),
+    'a step that is a fraction': (set_line(step=1.5), r'step must be a whole number, but is 1.5'),
+    'a step that is a list': (set_line(step=[1]), r'step must be a whole number, but is a list'),
+    'a step below zero': (set_line(step=-1), r'step must be a whole number, but is -1'),
+    'no step': (put('vis_data/scalars.json', '{"loss": 1}\n'), r'step must be a whole number, but is missing'),
+    'an epoch that is null': (set_line(epoch=None), r'epoch must be a whole number, but is None'),
+    'an epoch that is true': (set_line(epoch=True), r'epoch must be a whole number, but is True'),
+    'a score that is null': (score('null'), r'line 2: coco/bbox_mAP must be a number up to 1, but is None'),
+    'a score that is NaN': (score('NaN'), r'bbox_mAP must be a number up to 1, but is nan'),
+    'a score that is infinite': (score('-Infinity'), r'bbox_mAP must be a number up to 1, but is -inf'),
+    'a score that is a text': (score('"0.5"'), r"bbox_mAP must be a number up to 1, but is '0.5'"),
+    'a score that is a list': (score('[0.5]'), r'bbox_mAP must be a number up to 1, but is a list'),
+    'a score that is true': (score('true'), r'bbox_mAP must be a number up to 1, but is True'),
+    'a score in percent': (score('46.7'), r'bbox_mAP must be a number up to 1, but is 46.7'),
+    'a score of 400 digits': (score('1' * 400), r'bbox_mAP must be a number up to 1, but is 111'),
+    'a score of 5000 digits': (score('1' * 5000), r'line 2 is damaged'),
+    'a line that is a list': (put('vis_data/scalars.json', '[["loss", 1], ["step", 1]]\n'), r'line 1 is damaged: expected an object'),
+    'a line that is null': (put('vis_data/scalars.json', 'null\n'), r'line 1 is damaged: expected an object'),
+    'a line that is no JSON': (put('vis_data/scalars.json', "{'loss': 1}\n"), r'line 1 is damaged: Expecting property name'),
+    'a line that is cut off': (put('vis_data/scalars.json', '{"loss": 1.\n{"loss": 1., "step": 2}\n'), r'line 1 is damaged'),
+    'a line that is nested deep': (put('vis_data/scalars.json', '[' * 10**5 + '\n'), r'line 1 is damaged: .*recursion'),
+    'a line without an end': (put('vis_data/scalars.json', '{"loss": "' + 'a' * 2**21), r'line 1 is longer than 1 MiB'),
+    'zeros': (put('vis_data/scalars.json', bytes(512) + b'\n{"loss": 1, "step": 1}\n'), r'line 1 is damaged'),
+    'a picture': (put('vis_data/scalars.json', b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR'), r"line 1 is damaged: 'utf-8' codec"),
+    'UTF-16': (put('vis_data/scalars.json', '{"loss": 1, "step": 1}\n'.encode('utf-16')), r"line 1 is damaged: 'utf-8' codec"),
+    'Latin 1': (put('vis_data/scalars.json', b'{"loss": 1, "step": 1, "\xe9": 1}\n'), r"line 1 is damaged: 'utf-8' codec"),
+    'an empty log': (put('vis_data/scalars.json', ''), r'holds no log of a training run'),
+    'an evaluation that is damaged': (put('20260101_000000.json', '{"coco/bbox_mAP": null}\n'), r'000.json, line 1: .*bbox_mAP must'),
+    'a folder for a log': (instead('vis_data/scalars.json', os.mkdir), r'scalars.json must be a file, but is a folder'),
+    'a link to itself for a log': (instead('vis_data/scalars.json', lambda path: path.symlink_to(path)),
+                                   r'scalars.json could not be read: Too many levels of symbolic links'),
+    'a link to nothing for a log': (instead('vis_data/scalars.json', lambda path: path.symlink_to('nowhere')),
+                                    r'scalars.json could not be read: No such file'),
+    'a pipe for a log': (instead('vis_data/scalars.json', os.mkfifo), r'scalars.json must be a file, but is a folder or a device'),
+    'a folder for a config': (instead('vis_data/config.py', os.mkdir), r'config.py must be a file, but is a folder'),
+    'a pipe for a config': (instead('vis_data/config.py', os.mkfifo), r'config.py must be a file, but is a folder or a device'),
+    'a device for a config': (instead('vis_data/config.py', lambda path: path.symlink_to('/dev/zero')), r'config.py must be a file'),
+    'an empty config': (put('vis_data/config.py', ''), r'config.py: model must be a dict, but is missing'),
+    'a config in UTF-16': (put('vis_data/config.py', 'a = 1\n'.encode('utf-16')), r"config.py is not a config .*'utf-8' codec"),
+    'a config that is cut off': (edit(r'train_cfg = dict\(.*', 'train_cfg = dict('), r'config.py is not a config .* damaged'),
+    'code in a config': (edit(r'\Z', '__import__("os").abort()\n'), r'config.py, line \d+ holds Expr, where .* is not run'),
+    'no model': (edit(r'\nmodel = ', '\nmodell = '), r'config.py: model must be a dict, but is missing'),
+    'a model that is a list': (edit(r'\Z', 'model = []\n'), r'config.py: model must be a dict, but is a list'),
+    'a model without a backbone': (edit(r'\Z', "model = dict(type='MaskRCNN')\n"), r'backbone must be a dict, but is missing'),
+    'a backbone that is a text': (edit(r'\Z', "model = dict(type='MaskRCNN', backbone='swin')\n"), r"must be a dict, but is 'swin'"),
+    'a type that is a list': (edit(r'\Z', 'model = dict(type=[], backbone=dict(type={}))\n'), r'its backbone has type={}'),
+    'test-time augmentation of nothing': (edit(r'\Z', "model = dict(type='DetTTAModel')\n"), r'module must be a dict, but is missing'),
+    'no length': (edit('max_epochs=12,', ''), r'train_cfg must hold max_epochs or max_iters'),
+    'a length that is null': (edit('max_epochs=12', 'max_epochs=None'), r'train_cfg must hold max_epochs or max_iters'),
+    'a length that is a text': (edit('max_epochs=12', "max_epochs='12'"), r"max_epochs must be a whole number above 0, but is '12'"),
+    'no loop': (edit(r'\ntrain_cfg = ', '\ntrain_cfgs = '), r'train_cfg must be a dict, but is missing'),
+    'a loop that is a list': (edit(r'\Z', 'train_cfg = [12]\n'), r'train_cfg must be a dict, but is a list'),
+}  # yapf: disable
+
+
+def test_damaged_logs_end_in_one_line(tmp_path, monkeypatch, capsys):
+    """Through the tool: one line, exit status 2."""
+    main = runpy.run_path(str(ROOT / 'tools' / 'compare.py'))['main']
+    sound = write_run(tmp_path / 'sound', lines=epoch(1, .1, .1))
+    for number, (name, (change, message)) in enumerate(DAMAGE.items()):
+        folder = shutil.copytree(sound, tmp_path / str(number))
+        change(folder)
+        monkeypatch.setattr(sys, 'argv', ['compare.py', '--no-count', '--runs', str(folder)])
+        with pytest.raises(SystemExit) as end:
+            run(main)
+        out, error = capsys.readouterr()
+        assert (end.value.code, out) == (2, '') and error.count('\n') == 1, name
+        assert re.search(message, error) and str(folder) in error, (name, error)
+
+
+def test_what_a_killed_run_leaves_is_no_damage(tmp_path):
+    sound = write_run(tmp_path / 'sound', lines=[*epoch(1, .2, .1), ''])
+    for i, rest in enumerate((b'{"loss": 1., "st', b'{"loss": 1., "a": "\xc3', bytes(64), b'\n\n')):
+        folder = shutil.copytree(sound, tmp_path / str(i))
+        with (folder / '20260101_000000' / 'vis_data' / 'scalars.json').open('ab') as log:
+            log.write(rest)
+        assert read_run(folder, CONFIGS).iterations == 100
+
+
+def test_texts_of_a_run_stay_texts(tmp_path):
+    """In the page, where a browser would run them, in a spreadsheet, and on a terminal."""
+    texts = ['</script><script>alert(1)//', '<!--<script>', '\u2028\u2029', '=1+1', '+1', '-1', '@A1', '\t=1', '\r=1', '\x1b[31m']
+    found = read_run(write_run(tmp_path / 'run', lines=epoch(1, .1, .1), change=lambda cfg: cfg.update(code=''.join(texts))), CONFIGS)
+    assert '\n' not in found.code and found.code.isprintable() and found.code.startswith(''.join(texts[:2]))
+    runs = [dataclasses.replace(found, code=text, changes=(text, ), work_dir=Path(f'=run{text}')) for text in texts]
+    entries = compare(resolve('maskrcnn_cswin_t_coco', RESULTS), None, runs)
+    page = to_html(entries)
+    script = page.split('<script>')[1].split('</script>')[0]
+    assert page.count('<script') == page.count('</script') == 1 and '<!--' not in page and not re.search('[\u2028\u2029]', page)
+    data = json.loads(re.search(r'^const data = (.*);$', script, re.M)[1])
+    assert [row['own_code'] for row in data['records']][:2] == texts[:2]
+    table = to_csv(entries)
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert len(rows) == len(texts) and not any(value[:1] in tuple('=+@\t\r') for row in rows for value in row.values())
+    assert [row['own_code'] for row in rows][3:7] == ["'=1+1", "'+1", "'-1", "'@A1"]
+    assert rows[1]['own_work_dir'] == "'=run<!--<script>" and float(rows[0]['own_last_box_ap']) == pytest.approx(10)
+
+
+def test_numbers_below_zero_are_numbers_in_a_spreadsheet(entries):
+    rows = csv.DictReader(io.StringIO(to_csv(entries)))
+    assert any(row['params_difference_m'].startswith('-') and float(row['params_difference_m']) < 0 for row in rows)
+
+
+@pytest.mark.parametrize('change', [
+    lambda data: data.update(machine=[]), lambda data: data.update(settings='cpu'), lambda data: data.update(rows=3),
+    lambda data: data['settings'].update(size=3), lambda data: data['rows'].append([]), lambda data: data['rows'][0].update(name=[]),
+    lambda data: data['rows'][0].update(latency=None), lambda data: data['rows'][0].update(latency='1'),
+    lambda data: data['rows'][0].update(latency=float('nan')), lambda data: data['rows'][0].update(latency=10**400),
+])  # yapf: disable
+def test_damaged_speed(tmp_path, change):
+    data = dict(
+        settings=dict(size=[64, 64], mode='infer', batch=1, dtype='float32', device='cpu', compile=False, with_cp=False),
+        machine=dict(platform='Linux', torch='2.1', threads=1),
+        rows=[dict(name='swin/tiny', latency=.1, images_per_second=10., peak_memory=1e9)])
+    path = tmp_path / 'speed.json'
+    path.write_text(json.dumps(data))
+    assert read_speed(path).rows['swin/tiny']['latency'] == .1
+    change(data)
+    path.write_text(json.dumps(data))
+    with pytest.raises(ResultsError, match='speed.json is not a file that tools/benchmark.py --json writes, or it is damaged'):
+        read_speed(path)
+
+
 # The tools.
 
 
@@ -402,15 +623,55 @@ def test_bad_input_leaves_tables_as_they_were(tmp_path, options, message):
     assert out.read_text() == 'before' and os.listdir(tmp_path) == ['table.txt']
 
 
+@pytest.fixture
+def full_disk(tmp_path):
+    """A folder on a disk of 64 KiB that is nearly full."""
+    folder = tmp_path / 'disk'
+    folder.mkdir()
+    if not hasattr(os, 'geteuid') or os.geteuid() or subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]).returncode:
+        pytest.skip('needs the right to mount a file system')
+    (folder / 'rest').write_bytes(bytes(56 * 1024))
+    yield folder
+    subprocess.run(['umount', folder], check=True)
+
+
+def test_a_full_disk_leaves_what_was_there(full_disk, monkeypatch, capsys):
+    main = runpy.run_path(str(ROOT / 'tools' / 'compare.py'))['main']
+    for option, name in (('--plot', 'plot.png'), ('--plot', 'plot.svg'), ('--plot', 'plot.pdf'), ('--html', 'page.html'), ('--out', 'table.txt')):
+        path = full_disk / name
+        path.write_text('before')
+        monkeypatch.setattr(sys, 'argv', ['compare.py', '--family', 'pvt', '--schedule', '1x', *['--no-count'] * (option != '--plot'), option, str(path)])
+        with pytest.raises(SystemExit) as end:
+            run(main)
+        error = capsys.readouterr().err
+        assert end.value.code == 2 and re.search(rf'{name} could not be written: .*No space left on device', error)
+        assert path.read_text() == 'before' and sorted(os.listdir(full_disk)) == sorted([name, 'rest'])
+        path.unlink()
+
+
+def test_links_and_devices_are_written_through(tmp_path):
+    (tmp_path / 'real').write_text('before')
+    (tmp_path / 'link').symlink_to('real')
+    os.mkfifo(tmp_path / 'pipe')
+    reader = os.open(tmp_path / 'pipe', os.O_RDONLY | os.O_NONBLOCK)
+    for name in ('link', 'pipe'):
+        with replacing(tmp_path / name) as part:
+            part.write_text('after')
+    assert os.read(reader, 100) == b'after' and (tmp_path / 'pipe').is_fifo()
+    assert (tmp_path / 'link').is_symlink() and (tmp_path / 'real').read_text() == 'after'
+    os.close(reader)
+    assert sorted(os.listdir(tmp_path)) == ['link', 'pipe', 'real']
+
+
 def test_reproduce_says_what_is_missing():
-    rows = ('cswin/tiny/mask_rcnn/1x', 'upernet_twins_svt_s_ade20k')
+    rows = ('cswin/tiny/mask_rcnn/1x', 'upernet_sg_former_s_ade20k')
     log = call('reproduce.py', *rows, '--dry-run', '--data-root', 'docs', MMVIT_WEIGHTS='/nowhere')
     assert 'published: box AP 46.7, mask AP 42.2 (arXiv 2107.00652 Table 4)' in log
     assert re.search(r'dist_train.sh configs/maskrcnn_cswin_t_coco.py \d+ --amp|train.py configs/maskrcnn_cswin_t_coco.py', log)
     assert 'cswin/tiny will be fetched to /nowhere/cswin_tiny_224.pth' in log
     assert re.search(r'missing:\n.*annotations/instances_train2017.json, which does not exist', log)
-    assert 'images/validation, which does not exist' in log and 'put the file at /nowhere/alt_gvt_small.pth' in log
-    assert 'tools/test.py configs/upernet_twins_svt_s_ade20k.py work_dirs/upernet_twins_svt_s_ade20k/iter_160000.pth --tta' in log
+    assert 'images/validation, which does not exist' in log and 'put the file at /nowhere/SG-Former-S.pth' in log
+    assert 'tools/test.py configs/upernet_sg_former_s_ade20k.py work_dirs/upernet_sg_former_s_ade20k/iter_160000.pth --tta' in log
     assert 'missing:' in call('reproduce.py', *rows, '--run', '--gpus', '0', '--data-root', 'docs', status=2)
 
 

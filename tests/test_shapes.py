@@ -48,7 +48,7 @@ def test_same_arguments_give_same_bytes(shared_set, tmp_path):
 def test_an_image_does_not_depend_on_how_many_there_are(shared_set, tmp_path):
     make_shapes(tmp_path / 'fewer', **{**PARAMETERS, 'num_train': 5, 'num_val': 2})
     whole, part = content(shared_set), content(tmp_path / 'fewer')
-    drawn = {name for name in part if not name.endswith('.json')}
+    drawn = {name for name in part if not name.endswith('.json') and name != shapes.SUMS}
     assert len(drawn) == 3 * 7
     assert all(part[name] == whole[name] for name in drawn)
 
@@ -202,7 +202,10 @@ def test_former_set_survives_an_error_while_swapping(small_set, monkeypatch):
 
 def test_former_set_returns_after_a_kill_between_the_two_renames(small_set):
     before = content(small_set)
-    small_set.rename(shapes._beside(small_set, 'former'))
+    work = small_set.with_name(f'.shapes.make_shapes-{"0" * 32}')
+    work.mkdir()
+    (work / shapes.OWN).write_text('shapes')
+    small_set.rename(work / 'former')
     assert make_shapes(small_set, 2, 1, (32, 32), progress=False) is False
     assert content(small_set) == before
     assert os.listdir(small_set.parent) == ['shapes']
@@ -214,7 +217,7 @@ def test_former_set_survives_a_kill_while_drawing(small_set):
     process = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT)
     try:
         until = time.monotonic() + 60
-        while not list(small_set.parent.glob('.shapes.*/train2017/*.jpg')):
+        while not list(small_set.parent.glob('.shapes.*/new/train2017/*.jpg')):
             assert process.poll() is None and time.monotonic() < until
             time.sleep(0.05)
     finally:
@@ -224,6 +227,42 @@ def test_former_set_survives_a_kill_while_drawing(small_set):
     assert len(os.listdir(small_set.parent)) == 2
     assert make_shapes(small_set, 2, 1, (32, 32), progress=False) is False
     assert os.listdir(small_set.parent) == ['shapes']
+
+
+def test_folders_of_others_beside_the_root_are_left_alone(small_set):
+    for name in ('backup', 'former', 'a' * 32, 'b' * 31, 'c' * 33):
+        folder = small_set.with_name(f'.shapes.make_shapes-{name}')
+        folder.mkdir()
+        (folder / 'mine').write_text('mine')
+    other = small_set.with_name(f'.shapes.make_shapes-{"d" * 32}')
+    other.mkdir()
+    (other / shapes.OWN).write_text('others')
+    before = {name: text for name, text in content(small_set.parent).items() if name.startswith('.')}
+    make_shapes(small_set, 1, 1, (32, 32), progress=False)
+    assert {name: text for name, text in content(small_set.parent).items() if name.startswith('.')} == before
+
+
+@pytest.mark.parametrize('name', ['train2017/000001.jpg', 'annotations/instances_val2017.json', 'SHA256SUMS'])
+def test_a_changed_file_is_not_replaced(small_set, name):
+    (small_set / name).unlink()
+    (small_set / name).write_text('mine' if name != 'SHA256SUMS' else '')
+    before = content(small_set)
+    for parameters in ((1, 1, (32, 32)), (2, 1, (32, 48))):
+        with pytest.raises(FileExistsError, match='is not known to be as it was drawn'):
+            make_shapes(small_set, *parameters, progress=False)
+    assert content(small_set) == before and os.listdir(small_set.parent) == ['shapes']
+    assert make_shapes(small_set, 2, 1, (32, 32), progress=False) is False
+
+
+def test_an_empty_folder_in_a_set_is_left_alone(small_set):
+    (small_set / 'train2017' / 'mine').mkdir()
+    with pytest.raises(FileExistsError, match='train2017/mine'):
+        make_shapes(small_set, 1, 1, (32, 32), progress=False)
+
+
+def test_a_set_of_an_earlier_version_is_up_to_date(small_set):
+    (small_set / shapes.SUMS).unlink()
+    assert make_shapes(small_set, 2, 1, (32, 32), progress=False) is False
 
 
 @pytest.mark.parametrize('name, text', [

@@ -107,9 +107,14 @@ def test_resume_after_being_killed(shapes, tmp_path):
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait()
-    last = Path((tmp_path / 'last_checkpoint').read_text().strip())
-    done = int(re.search(r'epoch_(\d+)', last.name)[1])
+    saved = sorted(tmp_path.glob('epoch_*.pth'), key=lambda path: int(path.stem[6:]))
+    assert all(flag in train(MASK_RCNN, tmp_path, shapes, status=2) for flag in ('--resume', '--work-dir', '--overwrite'))
+    damaged = bytearray(saved[-1].read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    saved[-1].write_bytes(damaged)
+    done = len(saved) - 1
     out = train(MASK_RCNN, tmp_path, shapes, '--resume', epochs=done + 1)
+    assert f'epoch_{done}.pth, the newest whole checkpoint: epoch_{done + 1}.pth ends too early or is damaged' in out
     assert f'resumed epoch: {done}' in out and f'Epoch(train) [{done + 1}]' in re.sub(' +', ' ', out)
     assert f'Epoch(train) [{done}]' not in re.sub(' +', ' ', out)
 
@@ -153,40 +158,11 @@ def test_a_process_group_ends_with_its_tool():
          OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
 
 
-@pytest.mark.parametrize('options, message', [
-    (['configs/nothing.py'], 'There is no config'),
-    (['configs/maskrcnn_cswin_t_coco.py'], r'data/coco/?, which does not exist.*--data-root'),
-    (['configs/upernet_cswin_t_ade20k.py', '--data-root', 'nowhere'], 'There is no data root nowhere'),
-    (['configs/upernet_cswin_t_ade20k.py', '--data-root', 'tests'], 'images/training, which does not exist'),
-    ([MASK_RCNN, '--amp', '--bf16'], 'not allowed with'),
-])
-def test_train_says_what_is_wrong(options, message):
-    out = call('train.py', *options, status=2)
-    assert re.search(message, out) and 'Traceback' not in out
-
-
 def test_missing_weights_stop_a_run(shapes, tmp_path):
     out = call('train.py', MASK_RCNN, '--work-dir', tmp_path, '--data-root', shapes, '--cfg-options', *QUICK,
                'model.backbone.init_cfg.type=Pretrained', 'model.backbone.init_cfg.checkpoint=mmvit://cswin/base_22k', status=2,
                MMVIT_WEIGHTS=str(tmp_path))
     assert 'has not published' in out.replace('have', 'has') and str(tmp_path) in out
-
-
-def test_mixed_precision_needs_a_gpu(shapes):
-    if torch.cuda.is_available():
-        pytest.skip('there is a GPU')
-    assert 'need a GPU' in call('train.py', MASK_RCNN, '--data-root', shapes, '--bf16', status=2)
-
-
-def test_predict_says_what_is_wrong(shapes, detector, tmp_path):
-    images = shapes / 'val2017'
-    for arguments, message in (
-        ([tmp_path / 'none.jpg', '--out', tmp_path], 'There is no image'),
-        ([tmp_path, '--out', tmp_path / 'out'], 'holds no images'),
-        ([images, '--out', images], 'which the pictures would replace'),
-        ([images, images, '--out', tmp_path], 'Several images are called'),
-    ):
-        assert message in call('predict.py', MASK_RCNN, detector, *arguments, status=2)
 
 
 def test_convert_checkpoint(tmp_path):
@@ -210,8 +186,3 @@ def test_benchmark(tmp_path, mode):
     assert row['params'] == sum(p.numel() for p in build('cswin/tiny').parameters())
     assert round(row['macs'] / 1e9, 2) == 4.33 and row['flops'] == 2 * row['macs']
     assert row['latency'] > 0 and row['peak_memory'] > 0 and 0 < row['share_of_matmul_rate'] < 2
-
-
-def test_benchmark_says_what_is_wrong():
-    assert 'Known: cswin/tiny' in call('benchmark.py', 'cswim/tiny', status=2)
-    assert 'expected HEIGHTxWIDTH' in call('benchmark.py', 'cswin/tiny', '--size', '224', status=2)

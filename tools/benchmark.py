@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 from mmengine.registry import MODELS
@@ -22,8 +23,10 @@ from rich.progress import track
 from rich.table import Table
 
 from mmvit_backbones import list_backbones
+from mmvit_backbones.backbones.base import MIN_SIZE
 from mmvit_backbones.engine import count_macs
-from mmvit_backbones.engine.config import UsageError, run
+from mmvit_backbones.engine.config import UsageError, check_device, check_folder, run
+from mmvit_backbones.files import replacing
 
 DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
 
@@ -158,8 +161,13 @@ def main():
     names = choose(args.names)
     if args.batch < 1 or args.runs < 1:
         raise UsageError('--batch and --runs must be at least 1')
-    if args.device.startswith('cuda') and not torch.cuda.is_available():
-        raise UsageError('--device cuda: torch finds no GPU here')
+    if min(args.size) < MIN_SIZE:
+        raise UsageError(f'--size must be at least {MIN_SIZE}x{MIN_SIZE}')
+    check_device(args.device)
+    if args.json:
+        check_folder(Path(args.json).parent, '--json')
+        if Path(args.json).is_dir():
+            raise UsageError(f'--json {args.json} is a folder. Name the file to write')
     rate = matmul_rate(torch.device(args.device), DTYPES[args.dtype])
     # A process for each backbone: its peak memory is its own, and the next one starts afresh.
     with multiprocessing.get_context('spawn').Pool(1, maxtasksperchild=1) as pool:
@@ -169,8 +177,8 @@ def main():
         machine = dict(platform=platform.platform(), torch=torch.__version__, threads=torch.get_num_threads())
         if args.device.startswith('cuda'):
             machine['gpu'] = torch.cuda.get_device_name(args.device)
-        with open(args.json, 'w') as file:
-            json.dump(dict(settings=vars(args), machine=machine, matmul_rate=rate, rows=rows), file, indent=1)
+        with replacing(Path(args.json)) as part:
+            part.write_text(json.dumps(dict(settings=vars(args), machine=machine, matmul_rate=rate, rows=rows), indent=1))
         print(f'figures in {args.json}')
 
 

@@ -82,6 +82,9 @@ def main():
     args = parse_args()
     if args.update_docs and any(value for key, value in vars(args).items() if key not in ('update_docs', 'format')):
         raise UsageError('--update-docs writes all rows; give no other option with it')
+    if args.update_docs and not (ROOT / 'README.md').is_file():
+        raise UsageError(f"--update-docs writes the README and the tables of the repository, but {ROOT} is not one: call a checkout's "
+                         'tools/compare.py')
     rows = choose(args)
     runs = [read_run(folder, CONFIGS) for folder in find_runs(args.runs or ())]
     speed = read_speed(args.speed) if args.speed else None
@@ -94,7 +97,8 @@ def main():
                          '--no-count') from error
     other = [run for run in runs if all(run not in entry.runs for entry in entries)]
     if other:
-        errors.print('Runs without a row here: ' + ', '.join(f'{run.work_dir} ({run.config})' for run in other), style='yellow')
+        errors.print('Runs without a row here: ' + ', '.join(f'{run.work_dir} ({run.config})' for run in other), style='yellow',
+                     markup=False)
     if args.update_docs:
         from mmvit_backbones.results.documents import documents
         for path, text in documents(ROOT, entries).items():

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 
 from mmvit_backbones import list_backbones
 from mmvit_backbones.checkpoints import convert, identify, locate, read_checkpoint
-from mmvit_backbones.engine.config import UsageError, run
+from mmvit_backbones.engine.config import UsageError, add_trust_argument, check_folder, run
 from mmvit_backbones.files import replacing
 
 
@@ -19,8 +19,7 @@ def parse_args():
     parser.add_argument('source', metavar='IN', help='file, URL or mmvit://<family>/<variant>')
     parser.add_argument('target', metavar='OUT', help='file to write')
     parser.add_argument('--arch', metavar='FAMILY/VARIANT', help='what it is; recognised from its keys and shapes')
-    parser.add_argument(
-        '--trust', action='store_true', help='run the code in the file to read it; only if you trust its origin')
+    add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -29,6 +28,10 @@ def main():
     known = list_backbones()
     if args.arch and args.arch not in known:
         raise UsageError(f'--arch {args.arch} is not known. Known: {", ".join(known)}')
+    target = Path(args.target)
+    check_folder(target.parent, 'OUT')
+    if target.is_dir():
+        raise UsageError(f'OUT {target} is a folder. Name the file to write')
     path = locate(args.source)
     checkpoint = read_checkpoint(path, trust=args.trust)
     names = [args.arch] if args.arch else identify(checkpoint)
@@ -38,7 +41,6 @@ def main():
     with torch.device('meta'):
         model = MODELS.build(known[names[0]])
     state, report = convert(model, checkpoint, source=str(path))
-    target = Path(args.target)
     with replacing(target) as part:
         torch.save(dict(state_dict=state, meta=dict(arch=names[0], source=path.name)), part)
     for title in ('loaded', 'resized', 'new', 'dropped'):

@@ -1,14 +1,19 @@
 """Draws a model's predictions on images: python tools/predict.py CONFIG CHECKPOINT IMAGES... --out DIR"""
 import argparse
+from copy import deepcopy
 from pathlib import Path
 
 import torch
-from mmengine.registry import VISUALIZERS, init_default_scope
+from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.utils import track_iter_progress
 
-from mmvit_backbones.engine.config import UsageError, load_config, remove_pretrained, run
+from mmvit_backbones.checkpoints import check_model, locate, read_checkpoint, use_reader
+from mmvit_backbones.engine.config import (UsageError, add_trust_argument, check_device, check_folder, load_config,
+                                           remove_pretrained, run)
+from mmvit_backbones.engine.data import picture_fault
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+VIDEOS = ('.avi', '.gif', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
 
 
 def parse_args():
@@ -20,6 +25,7 @@ def parse_args():
     parser.add_argument('--score-thr', type=float, default=.3, help='least score of a drawn detection [%(default)s]')
     parser.add_argument('--opacity', type=float, default=.5, help='of the drawn segments [%(default)s]')
     parser.add_argument('--device', default='cuda:0' if torch.cuda.is_available() else 'cpu', help='[%(default)s]')
+    add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -27,7 +33,8 @@ def find_images(paths):
     """The image files among paths and in the folders among them.
 
     Raises:
-        UsageError: A path does not exist, a folder holds no images, or two of them share a name.
+        UsageError: A path does not exist or is a video, a folder holds no images, an image can not be read, or two of
+            them share a name.
     """
     images = []
     for path in map(Path, paths):
@@ -36,10 +43,16 @@ def find_images(paths):
             if not inside:
                 raise UsageError(f'{path} holds no images ({" ".join(SUFFIXES)})')
             images += inside
+        elif path.suffix.lower() in VIDEOS or path.name.isdecimal():
+            raise UsageError(f'{path}: videos and cameras are not read here. Write their frames to a folder of images first')
         elif path.is_file():
             images.append(path)
         else:
             raise UsageError(f'There is no image {path}')
+    for path in images:
+        fault = picture_fault(str(path))
+        if fault:
+            raise UsageError(f'{path} {fault}. Get it again, or leave it out')
     names = [path.name for path in images]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -50,31 +63,39 @@ def find_images(paths):
 
 def main():
     args = parse_args()
+    use_reader(args.trust)
+    cfg = load_config(args.config)
     images = find_images(args.images)
     out = Path(args.out)
     if any(path.resolve().parent == out.resolve() for path in images):
         raise UsageError(f'--out {out} holds the images themselves, which the pictures would replace. Choose another.')
-    if not Path(args.checkpoint).is_file():
-        raise UsageError(f'There is no checkpoint {args.checkpoint}')
-    cfg = load_config(args.config)
+    check_folder(out, '--out')
+    check_device(args.device)
+    for option in ('score_thr', 'opacity'):
+        if not 0 <= getattr(args, option) <= 1:
+            raise UsageError(f'--{option.replace("_", "-")} must lie between 0 and 1, but is {getattr(args, option)}')
+    checkpoint = str(locate(args.checkpoint))
     remove_pretrained(cfg.model)
     import mmcv
     init_default_scope(cfg.default_scope)
+    with torch.device('meta'):
+        model = MODELS.build(deepcopy(cfg.model))  # detectors change what they are built from
+    check_model(model, read_checkpoint(checkpoint, args.trust), whole=True, source=checkpoint)
     if cfg.default_scope == 'mmseg':
         from mmseg.apis import inference_model, init_model
-        model = init_model(cfg, args.checkpoint, args.device)
+        model = init_model(cfg, checkpoint, args.device)
         drawing = dict()
     else:
         from mmdet.apis import inference_detector as inference_model
         from mmdet.apis import init_detector
-        model = init_detector(cfg, args.checkpoint, device=args.device)
+        model = init_detector(cfg, checkpoint, device=args.device)
         drawing = dict(pred_score_thr=args.score_thr)
     visualizer = VISUALIZERS.build({**cfg.visualizer, 'name': 'predict', 'alpha': args.opacity, 'save_dir': str(out)})
     visualizer.dataset_meta = model.dataset_meta
     for path in track_iter_progress(images):
         image = mmcv.imread(str(path), channel_order='rgb')
         if image is None:
-            raise UsageError(f'{path} can not be read as an image')
+            raise UsageError(f'{path} is in a format that mmcv does not read. Write it as PNG or JPEG')
         visualizer.add_datasample(
             path.stem, image, data_sample=inference_model(model, str(path)), draw_gt=False,
             out_file=str(out / path.name), **drawing)

@@ -21,7 +21,7 @@ from mmengine.config import DictAction
 
 from mmvit_backbones.checkpoints import CheckpointError, locate
 from mmvit_backbones.engine.config import DATA_ADVICE, UsageError, load_config, missing_data, run
-from mmvit_backbones.results import SCORES, find_logs, load_results, read_run, resolve
+from mmvit_backbones.results import SCORES, find_logs, load_results, read_run, resolve, training_length
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = Path(os.path.relpath(ROOT))
@@ -105,10 +105,11 @@ def commands(config, cfg, rows, args):
         train = ['bash', tools / 'dist_train.sh', path, gpus] if gpus > 1 else ['python', tools / 'train.py', path]
         train += flags if gpus else []  # mixed precision needs a GPU
         train += ['--auto-scale-lr'] if max(gpus, 1) != theirs else []
-        train += ['--resume'] if (work_dir / 'last_checkpoint').is_file() else []
+        saved = [path for pattern in ('last_checkpoint', 'epoch_*.pth', 'iter_*.pth') for path in work_dir.glob(pattern)]
+        train += ['--resume'] if saved else []
         found.append(train + options + settings)
-    loop = cfg.train_cfg
-    last = f'epoch_{loop.max_epochs}.pth' if 'max_epochs' in loop else f'iter_{loop.max_iters}.pth'
+    length, unit = training_length(cfg, path)
+    last = f'{dict(epochs="epoch", iterations="iter")[unit]}_{length}.pth'
     if any(row.miou_ms is not None for row in rows) and (done is None or 'miou_ms' not in done.last):
         found.append(['python', tools / 'test.py', path, work_dir / last, '--tta', *options, *settings])
     found.append(['python', tools / 'compare.py', '--config', config, '--runs', work_dir])
@@ -118,6 +119,8 @@ def commands(config, cfg, rows, args):
 def main():
     args = parse_args()
     chosen = configs(args.names)
+    if args.gpus is not None and args.gpus < 0:
+        raise UsageError(f'--gpus must be 0 or more, but is {args.gpus}')
     if args.run and args.gpus is None and not torch.cuda.is_available():
         raise UsageError('There is no GPU here. --gpus 0 trains on the CPU, for weeks; without --run the commands are printed')
     options = argparse.ArgumentParser()

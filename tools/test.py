@@ -1,19 +1,21 @@
 """Evaluates a checkpoint: python tools/test.py CONFIG CHECKPOINT [--data-root DIR] [--show-dir DIR] [options]"""
 import argparse
-import os
 from copy import deepcopy
+from pathlib import Path
 
 from mmengine.config import ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmvit_backbones.engine.config import (UsageError, add_config_arguments, check_data, load_config,
-                                           remove_pretrained, run, set_launcher, work_dir)
+from mmvit_backbones.checkpoints import check_file, locate, use_reader
+from mmvit_backbones.engine.config import (UsageError, add_config_arguments, add_trust_argument, check_data, check_folder,
+                                           load_config, remove_pretrained, run, set_launcher, work_dir)
 
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
+    add_trust_argument(parser)
     parser.add_argument('checkpoint', help='checkpoint of a training run')
     parser.add_argument(
         '--out', help='keep the predictions: a .pkl file for detectors, a folder of label images for segmentors')
@@ -45,24 +47,29 @@ def use_tta(cfg):
 
 def main():
     args = parse_args()
-    if not os.path.isfile(args.checkpoint) and '://' not in args.checkpoint:
-        raise UsageError(f'There is no checkpoint {args.checkpoint}')
+    use_reader(args.trust)
     cfg = load_config(args.config, args.data_root, args.cfg_options)
     check_data(cfg, 'test_dataloader', 'test_evaluator')
+    check_file(locate(args.checkpoint))
     remove_pretrained(cfg.model)  # the checkpoint holds all of the model
     set_launcher(cfg, args.launcher, args.local_rank)
     cfg.work_dir = work_dir(cfg, args.config, args.work_dir)
     cfg.load_from = args.checkpoint
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmvit_backbones.CheckModelHook', whole=True)]
     segmentor = cfg.default_scope == 'mmseg'
     if args.show_dir:
+        check_folder(args.show_dir, '--show-dir')
         cfg.default_hooks.visualization.draw = True
         cfg.visualizer.save_dir = args.show_dir
     if args.tta:
         use_tta(cfg)
     if args.out and segmentor:
+        check_folder(args.out, '--out')
         cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
     elif args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UsageError(f'--out of a detector is a .pkl file, but got {args.out}')
+    elif args.out:
+        check_folder(Path(args.out).parent, '--out')
     runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     if args.out and not segmentor:
         from mmdet.evaluation import DumpDetResults

@@ -1,16 +1,18 @@
 """Where the authors' weights are."""
+import hashlib
+import logging
 import os
-import shutil
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Dict, Optional
-from urllib.error import URLError
-from urllib.request import urlopen
+from typing import Dict, Optional, Tuple
+from urllib.parse import unquote
 
-from mmengine.dist import barrier, is_main_process
-from rich.progress import wrap_file
+from mmengine.dist import all_gather_object, is_main_process
+from mmengine.logging import print_log
 
-from ..files import replacing
+from .download import check, download, one_line
 from .read import CheckpointError
 
 SCHEME = 'mmvit://'
@@ -18,20 +20,27 @@ SCHEME = 'mmvit://'
 
 @dataclass(frozen=True)
 class Weights:
-    """A file that a paper's authors have published.
+    """Weights that a paper's authors have published, unless the name says whose they are.
 
     Attributes:
-        file: Its name in `weights_folder`; the authors' own, except where they name a folder.
+        file: Name of the authors' file in `weights_folder`; their own, except where they name a folder.
         url: From where it can be fetched; None where the authors only have a folder for people.
-        page: The page or folder that offers it; None where the authors have not published it.
+        page: The page or folder that offers it; None where there is none.
         licence: Of the authors' repository.
-        data: What it was trained on, and the image size.
+        data: What they were trained on, and the image size.
+        others: Addresses of the same weights elsewhere. Their names end in the first digits of the file's SHA-256.
     """
     file: str
     url: Optional[str]
     page: Optional[str]
     licence: str
     data: str
+    others: Tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> Dict[str, str]:
+        """{name of a file in `weights_folder`: its address}, in the order in which they are tried."""
+        return {**({self.file: self.url} if self.url else {}), **{url.rsplit('/', 1)[1]: url for url in self.others}}
 
 
 def _cswin(file: str, data: str) -> Weights:
@@ -44,13 +53,25 @@ def _pvt(file: str) -> Weights:
     return Weights(file, f'{releases}/download/v2/{file}', f'{releases}/tag/v2', 'Apache-2.0', 'ImageNet-1k, 224')
 
 
-def _swin(file: str, data: str) -> Weights:
+# From the metafiles of mmpretrain 1.3 (configs/*/metafile.yml): the fields Weights, and Converted From where the authors
+# have no address. Twins' metafile names the file of PCPVT-S as the origin of all six; it is that of PCPVT-S alone.
+_OPENMMLAB = 'https://mmassets.onedl.ai/mmclassification/v0'
+_TIMM = 'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-vt3p-weights'
+
+
+def _swin(file: str, data: str, digits: str = '') -> Weights:
     releases = 'https://github.com/SwinTransformer/storage/releases'
-    return Weights(file, f'{releases}/download/v1.0.0/{file}', f'{releases}/tag/v1.0.0', 'MIT', data)
+    others = (f'{_OPENMMLAB}/swin-transformer/convert/{file[:-4]}-{digits}.pth', ) if digits else ()
+    return Weights(file, f'{releases}/download/v1.0.0/{file}', f'{releases}/tag/v1.0.0', 'MIT', data, others)
 
 
-def _twins(file: str) -> Weights:
-    return _page(file, 'Meituan-AutoML/Twins', 'Apache-2.0')
+def _t2t_openmmlab(file: str) -> Weights:
+    page = 'https://github.com/open-mmlab/mmpretrain/tree/main/configs/t2t_vit'
+    return Weights(file, None, page, 'Apache-2.0', 'ImageNet-1k, 224', (f'{_OPENMMLAB}/t2t-vit/{file}', ))
+
+
+def _twins(file: str, *others: str) -> Weights:
+    return replace(_page(file, 'Meituan-AutoML/Twins', 'Apache-2.0'), others=others)
 
 
 # Swin's files without an address here: their names follow the others', unverified (MoBY's: as recollected).
@@ -92,20 +113,21 @@ ZOO: Dict[str, Weights] = {
     'shuffle_transformer/tiny': _page('shuffle_transformer_tiny.pth', 'mulinmeng/Shuffle-Transformer', 'MIT'),
     'shuffle_transformer/small': _page('shuffle_transformer_small.pth', 'mulinmeng/Shuffle-Transformer', 'MIT'),
     'shuffle_transformer/base': _page('shuffle_transformer_base.pth', 'mulinmeng/Shuffle-Transformer', 'MIT'),
-    'swin/tiny': _swin('swin_tiny_patch4_window7_224.pth', 'ImageNet-1k, 224'),
+    'swin/tiny': _swin('swin_tiny_patch4_window7_224.pth', 'ImageNet-1k, 224', '160bb0a5'),
     'swin/tiny_22k': Weights('swin_tiny_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
     'swin/tiny_moby': Weights('moby_swin_t_300ep_pretrained.pth', None, _MOBY, 'MIT', 'ImageNet-1k, no labels, 224'),
-    'swin/small': _swin('swin_small_patch4_window7_224.pth', 'ImageNet-1k, 224'),
+    'swin/small': _swin('swin_small_patch4_window7_224.pth', 'ImageNet-1k, 224', 'cc7a01c9'),
     'swin/small_22k': Weights('swin_small_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
-    'swin/base': _swin('swin_base_patch4_window7_224.pth', 'ImageNet-1k, 224'),
+    'swin/base': _swin('swin_base_patch4_window7_224.pth', 'ImageNet-1k, 224', '4670dd19'),
     'swin/base_22k': Weights('swin_base_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
-    'swin/base_22kto1k': _swin('swin_base_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224'),
-    'swin/base_window12_384': _swin('swin_base_patch4_window12_384.pth', 'ImageNet-1k, 384'),
+    'swin/base_22kto1k': _swin('swin_base_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224', 'f967f799'),
+    'swin/base_window12_384': _swin('swin_base_patch4_window12_384.pth', 'ImageNet-1k, 384', '02c598a4'),
     'swin/base_window12_384_22k': _swin('swin_base_patch4_window12_384_22k.pth', 'ImageNet-22k, 384'),
-    'swin/base_window12_384_22kto1k': _swin('swin_base_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384'),
-    'swin/large': _swin('swin_large_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224'),
+    'swin/base_window12_384_22kto1k':
+        _swin('swin_base_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', 'd59b0d1d'),
+    'swin/large': _swin('swin_large_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224', '5f0996db'),
     'swin/large_22k': Weights('swin_large_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
-    'swin/large_window12_384': _swin('swin_large_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384'),
+    'swin/large_window12_384': _swin('swin_large_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', '0a40944b'),
     'swin/large_window12_384_22k': _swin('swin_large_patch4_window12_384_22k.pth', 'ImageNet-22k, 384'),
     't2t_vit/t2t_vit_7': _page('t2t_vit_7.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
     't2t_vit/t2t_vit_10': _page('t2t_vit_10.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
@@ -115,23 +137,34 @@ ZOO: Dict[str, Weights] = {
     't2t_vit/t2t_vit_19': _page('t2t_vit_19.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
     't2t_vit/t2t_vit_24': _page('t2t_vit_24.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
     't2t_vit/t2t_vit_t_14': _page('t2t_vit_t_14.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
+    't2t_vit/t2t_vit_t_14_openmmlab': _t2t_openmmlab('t2t-vit-t-14_8xb64_in1k_20211220-f7378dd5.pth'),
     't2t_vit/t2t_vit_t_19': _page('t2t_vit_t_19.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
+    't2t_vit/t2t_vit_t_19_openmmlab': _t2t_openmmlab('t2t-vit-t-19_8xb64_in1k_20211214-7f5e3aaf.pth'),
     't2t_vit/t2t_vit_t_24': _page('t2t_vit_t_24.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
-    'twins_pcpvt/small': _twins('pcpvt_small.pth'),
-    'twins_pcpvt/base': _twins('pcpvt_base.pth'),
-    'twins_pcpvt/large': _twins('pcpvt_large.pth'),
-    'twins_svt/small': _twins('alt_gvt_small.pth'),
-    'twins_svt/base': _twins('alt_gvt_base.pth'),
-    'twins_svt/large': _twins('alt_gvt_large.pth'),
+    't2t_vit/t2t_vit_t_24_openmmlab': _t2t_openmmlab('t2t-vit-t-24_8xb64_in1k_20211214-b2a68ae3.pth'),
+    'twins_pcpvt/small':
+        _twins('pcpvt_small.pth', f'{_TIMM}/twins_pcpvt_small-e70e7e7a.pth',
+            f'{_OPENMMLAB}/twins/twins-pcpvt-small_3rdparty_8xb128_in1k_20220126-ef23c132.pth'),
+    'twins_pcpvt/base':
+        _twins('pcpvt_base.pth', f'{_OPENMMLAB}/twins/twins-pcpvt-base_3rdparty_8xb128_in1k_20220126-f8c4b0d5.pth'),
+    'twins_pcpvt/large':
+        _twins('pcpvt_large.pth', f'{_OPENMMLAB}/twins/twins-pcpvt-large_3rdparty_16xb64_in1k_20220126-c1ef8d80.pth'),
+    'twins_svt/small':
+        _twins('alt_gvt_small.pth', f'{_OPENMMLAB}/twins/twins-svt-small_3rdparty_8xb128_in1k_20220126-8fe5205b.pth'),
+    'twins_svt/base':
+        _twins('alt_gvt_base.pth', f'{_OPENMMLAB}/twins/twins-svt-base_3rdparty_8xb128_in1k_20220126-e31cc8e9.pth'),
+    'twins_svt/large':
+        _twins('alt_gvt_large.pth', f'{_OPENMMLAB}/twins/twins-svt-large_3rdparty_16xb64_in1k_20220126-4817645f.pth'),
 }
 """{name after ``mmvit://``: file}. A variant's own name gives its ImageNet-1k weights (fine-tuned, where the authors
 pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning, ``_22kto1k`` those after it where
-the authors trained on ImageNet-1k alone too, ``_moby`` weights trained without labels."""
+the authors trained on ImageNet-1k alone too, ``_moby`` weights trained without labels, ``_openmmlab`` weights that
+OpenMMLab has trained itself."""
 
 
 def weights_folder() -> Path:
     """``$MMVIT_WEIGHTS``, or where it isn't set, the folder ``weights`` in the current one."""
-    return Path(os.environ.get('MMVIT_WEIGHTS', 'weights')).expanduser()
+    return Path(os.path.expanduser(os.environ.get('MMVIT_WEIGHTS') or 'weights'))
 
 
 def locate(source: str, fetch: bool = True) -> Path:
@@ -139,50 +172,110 @@ def locate(source: str, fetch: bool = True) -> Path:
 
     Args:
         source: Path, ``http(s)://`` URL, or ``mmvit://<name of ZOO>``. Fetched files are kept in `weights_folder`,
-            and one that is already there is used.
+            those of the zoo under their own names, those of URLs under names that begin with a digest of the URL.
+            A file that is already there is used.
         fetch: False only tells where the file is, or will be once it is fetched.
 
+    In a distributed job all ranks call it together with ``fetch``: one of them fetches, and where it fails, all fail.
+
     Raises:
-        CheckpointError: It can't be had; the message says where to get it and where to put it.
+        CheckpointError: It can't be had, or what is there is damaged; the message says where to get it and where to put it.
     """
-    if source.startswith(SCHEME):
-        name = source[len(SCHEME):]
-        if name not in ZOO:
-            raise CheckpointError(f'{source} is not known. Known names: {", ".join(ZOO)}')
-        weights = ZOO[name]
-    elif source.startswith(('http://', 'https://')):
-        weights = Weights(source.rsplit('/', 1)[1].split('?')[0], source, source, '', '')
-    elif '://' in source:
-        raise CheckpointError(f'{source}: expected a path, an http(s):// URL or {SCHEME}<family>/<variant>')
+    scheme, separator, rest = source.partition('://')
+    if not separator:
+        return Path(os.path.expanduser(source))
+    if scheme.lower() == 'mmvit':
+        weights = _find(rest)
+    elif scheme.lower() in ('http', 'https'):
+        weights = Weights(_file_of(source), source, None, '', '')
     else:
-        return Path(source).expanduser()
-    target = weights_folder() / weights.file
-    advice = f'Get the weights from {weights.page}' if weights.page else f'If you have trained such weights, call them {weights.file}'
-    advice += f' and put the file at {target.absolute()} (or set MMVIT_WEIGHTS to its folder)'
-    if not target.is_file():
-        if weights.url is None:
-            why = 'its page has no address for programs' if weights.page else 'the authors have not published it'
-            raise CheckpointError(f'{source} is not here, and {why}. {advice}.')
-        if not fetch:
-            return target
-        if is_main_process():
-            _fetch(weights.url, target, advice)
-        barrier()
-        if not target.is_file():  # another machine of the job, with a disk of its own
-            _fetch(weights.url, target, advice)
-    return target
+        raise CheckpointError(f'{one_line(source)}: expected a path, an http(s):// URL or {SCHEME}<family>/<variant>')
+    if not fetch:
+        _check_present(source, weights)
+        return _path(weights)
+    # The first rank of all, then the first on each machine, which may have a disk of its own, then the others.
+    mine = 0 if is_main_process() else 1 if os.environ.get('LOCAL_RANK', '0') == '0' else 2
+    for turn in range(3):
+        problem = None
+        if turn == mine:
+            try:
+                _provide(source, weights)
+            except CheckpointError as error:
+                problem = str(error)
+        problem = next(filter(None, all_gather_object(problem)), None)
+        if problem:
+            raise CheckpointError(problem)
+    return _path(weights)
 
 
-def _fetch(url: str, target: Path, advice: str) -> None:
-    """Downloads to a temporary file, checks its size, and only then gives it its name."""
-    try:
-        with replacing(target) as part:
-            with urlopen(url, timeout=30) as response, part.open('wb') as file:
-                size = int(response.headers.get('Content-Length', 0))
-                with wrap_file(response, size, description=target.name) as body:
-                    shutil.copyfileobj(body, file, 1 << 20)
-            got = part.stat().st_size
-            if size and got != size:
-                raise CheckpointError(f'{url} broke off after {got:,} of {size:,} bytes. Try again. {advice}.')
-    except (URLError, OSError) as error:
-        raise CheckpointError(f'{url} could not be fetched ({error}). {advice}.') from error
+def _find(name: str) -> Weights:
+    from .. import list_backbones
+    if name in ZOO:
+        return ZOO[name]
+    if name in list_backbones():
+        raise CheckpointError(f'{SCHEME}{name} is not known: no weights of {name} are published')
+    near = get_close_matches(unquote(name[:200]).lower(), ZOO, cutoff=.5)
+    near = f'Near are {", ".join(near)}' if near else f'A known name is {next(iter(ZOO))}'
+    raise CheckpointError(f'{SCHEME}{one_line(name)} is not known. {near}; README.md and mmvit_backbones.checkpoints.ZOO '
+                          'have all')
+
+
+def _file_of(url: str) -> str:
+    """A name for what is fetched from a URL: another one for each URL, and none that leads out of the folder."""
+    url = url.split('#')[0]
+    name = unquote(url.split('?')[0].split('://', 1)[1]).partition('/')[2].rpartition('/')[2]
+    name = re.sub(r'[^\w.-]+', '_', name, flags=re.ASCII)[-100:]
+    return '-'.join(filter(None, [hashlib.sha256(url.encode(errors='surrogatepass')).hexdigest()[:12], name]))
+
+
+def _path(weights: Weights) -> Path:
+    """The file that is there, or else the first that can be fetched."""
+    paths = [weights_folder() / file for file in dict.fromkeys([weights.file, *weights.sources])]
+    return next((path for path in paths if os.path.isfile(path)), weights_folder() / next(iter(weights.sources), weights.file))
+
+
+def _check_present(source: str, weights: Weights) -> None:
+    """Makes sure that what is there is sound, and where nothing is, that it can be fetched."""
+    path = _path(weights)
+    url = weights.sources.get(path.name)
+    if os.path.isfile(path):
+        try:
+            check(path, _digits(url, weights))
+        except CheckpointError as error:
+            again = f'Once it is removed, {url} is fetched again' if url else _advice(weights)
+            raise CheckpointError(f'{error} {again}.') from error
+    elif os.path.lexists(path):
+        raise CheckpointError(f'{path} is no file that can be read, but the weights belong there. Remove it, or set '
+                              'MMVIT_WEIGHTS to another folder.')
+    elif url is None:
+        why = 'its page has no address for programs' if weights.page else 'the authors have not published it'
+        raise CheckpointError(f'{source} is not here, and {why}. {_advice(weights)}.')
+
+
+def _provide(source: str, weights: Weights) -> None:
+    """Fetches what is not there, from the first address that has it."""
+    _check_present(source, weights)
+    if os.path.isfile(_path(weights)):
+        return
+    problems = []
+    for file, url in weights.sources.items():
+        try:
+            download(url, weights_folder() / file, _digits(url, weights))
+        except CheckpointError as error:
+            problems.append(str(error).rstrip('.'))
+        else:
+            if problems:
+                print_log(f'{". ".join(problems)}. Fetched instead: {url}', logger='current', level=logging.WARNING)
+            return
+    raise CheckpointError(f'{". ".join(problems)}. {_advice(weights)}.')
+
+
+def _digits(url: Optional[str], weights: Weights) -> str:
+    """The digits of its SHA-256 that a file's name ends in."""
+    return re.search(r'-([0-9a-f]{8})\.pth$', url)[1] if url in weights.others else ''
+
+
+def _advice(weights: Weights) -> str:
+    get = (f'Get the weights from {weights.page}' if weights.page else 'If it can not be had there, get it elsewhere'
+           if weights.url else f'If you have trained such weights, call them {weights.file}')
+    return f'{get} and put the file at {(weights_folder() / weights.file).absolute()} (or set MMVIT_WEIGHTS to its folder)'

@@ -5,8 +5,10 @@ do, in the colour that they usually have; sizes, poses and textures are drawn al
 hides the shapes may have any colour. Masks hold the visible pixels of a shape.
 """
 import colorsys
+import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -20,6 +22,8 @@ PALETTE = [(220, 20, 60), (0, 130, 200), (255, 225, 25), (60, 180, 75), (245, 13
 
 FORMAT_VERSION = 2  # raise it when the drawing or the layout changes
 MARKER = 'shapes.json'
+SUMS = 'SHA256SUMS'  # of all other files, as the program sha256sum takes it
+OWN = 'made_by_make_shapes'  # in the folder of a set that is being drawn: the name of its root
 ADE_FOLDERS = dict(train='training', val='validation')
 
 MIN_VISIBLE, MIN_PIXELS = 0.5, 16  # what stays in view of each shape, as a share of its area and in pixels
@@ -172,8 +176,9 @@ def make_shapes(root: str | Path,
     ids 1 to 6 for ``CLASSES``; ``ADEChallengeData2016/{images,annotations}/{training,validation}`` hold the same
     images and their uint8 label maps, 1 for background and 2 to 7 for ``CLASSES``.
 
-    The set appears whole or not at all. It takes the place of an older shapes set, never of anything else. One process
-    at a time may write a root.
+    The set appears whole or not at all. It takes the place of an older shapes set whose files are as they were drawn,
+    never of anything else. One process at a time may write a root. What a killed one has left beside it, in a folder
+    ``.<root>.make_shapes-<number>``, goes with the next call.
 
     Args:
         root (str | Path): Folder of the set.
@@ -188,7 +193,8 @@ def make_shapes(root: str | Path,
 
     Raises:
         ValueError: If a parameter is out of range.
-        FileExistsError: If ``root`` holds anything that is not part of a shapes set.
+        FileExistsError: If ``root`` holds anything that is not part of a shapes set, or if the set in it is to be replaced
+            and a file of it has been changed.
     """
     if not isinstance(size, (tuple, list)) or len(size) != 2:
         raise ValueError(f'size: expected two int (height, width), found {size!r}; pass for example size=(128, 128)')
@@ -199,19 +205,23 @@ def make_shapes(root: str | Path,
         size=[_check_int('size', length, 32, 4096) for length in size],
         num_train=_check_int('num_train', num_train, 1, 999999),
         num_val=_check_int('num_val', num_val, 1, 999999))
-    root = Path(root).resolve()
+    root = Path(os.path.realpath(root))
     root.parent.mkdir(parents=True, exist_ok=True)
-    _settle(root, [path for path in root.parent.iterdir() if path.name.startswith(_beside(root, '').name)])
+    for work in _leftovers(root):
+        _settle(root, work)
     if _read_parameters(root) == parameters:
         return False
-    work = _beside(root, uuid.uuid4().hex)
+    _check_unchanged(root)
+    work = root.with_name(f'.{root.name}.make_shapes-{uuid.uuid4().hex}')
+    work.mkdir()
     try:
-        _write_set(work, parameters, progress)
+        (work / OWN).write_text(root.name)
+        _write_set(work / 'new', parameters, progress)
         if root.exists():
-            os.replace(root, _beside(root, 'former'))
-        os.replace(work, root)
+            os.replace(root, work / 'former')
+        os.replace(work / 'new', root)
     finally:
-        _settle(root, [work])
+        _settle(root, work)
     return True
 
 
@@ -221,25 +231,30 @@ def _check_int(name, value, low, high):
     return int(value)
 
 
-def _beside(root, kind):
-    return root.with_name(f'.{root.name}.make_shapes-{kind}')
+def _leftovers(root):
+    """Folders beside ``root`` that a call for it made and did not live to remove."""
+    name = re.compile(re.escape(f'.{root.name}.make_shapes-') + '[0-9a-f]{32}')
+    for path in root.parent.iterdir():
+        own = path / OWN
+        if name.fullmatch(path.name) and not path.is_symlink() and own.is_file() and own.read_bytes() == os.fsencode(root.name):
+            yield path
 
 
-def _settle(root, leftovers):
-    """Undo a swap that was cut short, or end it; then delete ``leftovers``."""
-    former = _beside(root, 'former')
-    if former.exists() and not root.exists():
-        os.replace(former, root)
-    for path in {former, *leftovers}:
-        if path.exists():
-            trash = _beside(root, uuid.uuid4().hex)
-            os.replace(path, trash)  # should its writer live, it fails rather than installs what is half deleted
-            shutil.rmtree(trash)
+def _settle(root, work):
+    """Undo a swap that was cut short, or end it; then delete what was to be put at ``root`` or stood there."""
+    if (work / 'former').exists() and not root.exists():
+        os.replace(work / 'former', root)
+    for folder in [path for path in work.iterdir() if path.name != OWN]:
+        trash = work / uuid.uuid4().hex
+        os.replace(folder, trash)  # should its writer live, it fails rather than installs what is half deleted
+        shutil.rmtree(trash)
+    (work / OWN).unlink(missing_ok=True)
+    work.rmdir()
 
 
 def _files(parameters):
     """Paths of all files of a set, relative to its root."""
-    files = {MARKER}
+    files = {MARKER, SUMS}
     for split, ade in ADE_FOLDERS.items():
         files.add(f'annotations/instances_{split}2017.json')
         for index in range(1, parameters[f'num_{split}'] + 1):
@@ -257,13 +272,26 @@ def _read_parameters(root):
         expected = _files(parameters) if parameters['set'] == 'shapes' else set()
     except (OSError, ValueError, KeyError, TypeError):
         expected = set()
-    found = {path.relative_to(root).as_posix() for path in root.rglob('*') if path.is_symlink() or not path.is_dir()}
-    foreign = sorted(found - expected)
+    folders = {parent.as_posix() for name in expected for parent in Path(name).parents}
+    found = {path.relative_to(root).as_posix(): path.is_dir() and not path.is_symlink() for path in root.rglob('*')}
+    foreign = sorted(name for name, is_folder in found.items() if name not in (folders if is_folder else expected))
     if foreign or not expected:
         raise FileExistsError(
             f'{root}: expected nothing, or a shapes set with its {MARKER} and no other files, found '
             f'{foreign[0] if foreign else "something else"}; choose another root or move it away')
-    return parameters if found == expected else None
+    return parameters if expected - {SUMS} <= set(found) else None  # older sets have no sums
+
+
+def _check_unchanged(root):
+    """Raise if a file below ``root``, which a new set is to replace, is not as it was drawn."""
+    names = [path.relative_to(root).as_posix() for path in root.rglob('*') if path.is_symlink() or not path.is_dir()]
+    lines = (root / SUMS).read_text().splitlines() if (root / SUMS).is_file() else []
+    sums = {line[66:]: line[:64] for line in lines}
+    for name in sorted(set(names) - {SUMS}):
+        path = root / name
+        if path.is_symlink() or not path.is_file() or sums.get(name) != hashlib.sha256(path.read_bytes()).hexdigest():
+            raise FileExistsError(f'{path} is not known to be as it was drawn, and the set with it was to be replaced; move {root} '
+                                  'away or choose another root')
 
 
 def _write_set(folder, parameters, progress):
@@ -304,6 +332,8 @@ def _write_set(folder, parameters, progress):
     if progress:
         bar.file.write('\n')
     (folder / MARKER).write_text(json.dumps(parameters, indent=2) + '\n')
+    names = sorted(_files(parameters) - {SUMS})
+    (folder / SUMS).write_text(''.join(f'{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n' for name in names))
 
 
 def _coco_annotations(instances, labels):

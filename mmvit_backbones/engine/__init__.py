@@ -2,5 +2,8 @@
 from .flops import Cost, Macs, count_config, count_macs
 from .hooks import CheckModelHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
+from .saving import CheckpointHook
 
-__all__ = ['CheckModelHook', 'Cost', 'Macs', 'count_config', 'count_macs', 'LayerDecayOptimWrapperConstructor']
+__all__ = [
+    'CheckModelHook', 'CheckpointHook', 'Cost', 'Macs', 'count_config', 'count_macs', 'LayerDecayOptimWrapperConstructor'
+]

@@ -1,23 +1,36 @@
 """What the command-line tools do to a config before they hand it to OpenMMLab."""
 import gc
 import importlib
+import inspect
 import os
 import shutil
 import subprocess
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentError, ArgumentParser
+import traceback
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
+from typing import List, NoReturn, Optional, Union
 
+import cv2
 import torch
+import yaml
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.registry import OPTIMIZERS
+from mmengine.runner import Runner
 
 from .. import __version__
+from .data import data_faults, join, nodes
+from .errors import explain, near
 
 INSTALL = 'Install the OpenMMLab packages: pip install -e .[onedl] (README, section Installation)'
 DATA_ADVICE = ('Put the data there, or name its folder with --data-root DIR. The layouts are in the README, section Data; '
                '`python tools/make_shapes.py` makes a small set to try things on.')
+LAUNCHERS = dict(
+    pytorch=('torchrun', ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')),
+    slurm=('srun', ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')),
+    mpi=("Open MPI's mpirun", ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE')))
+"""{launcher: (the program that starts its processes, what that sets in their environment)}"""
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
@@ -26,41 +39,120 @@ class UsageError(Exception):
     """Something that the caller of a tool can put right; shown without a traceback."""
 
 
+class Options(DictAction):
+    """mmengine's action for KEY=VALUE, with argparse's message for what has another form."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for value in values:
+            if not value.partition('=')[0] or '=' not in value:
+                raise ArgumentError(self, f'expected KEY=VALUE, such as train_dataloader.batch_size=4, but got {value!r}')
+            try:
+                super().__call__(parser, namespace, [value], option_string)
+            except AssertionError as error:  # brackets that do not match
+                raise ArgumentError(self, f'{value!r}: {error}') from error
+
+
 def add_config_arguments(parser: ArgumentParser) -> None:
     """The arguments that every tool with a config has."""
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints [work_dirs/<name of the config>]')
     parser.add_argument('--data-root', help='folder of the data set, in place of the one that the config names')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
         help='settings to change in the config, such as train_dataloader.batch_size=4 or key="[(a,b),(c,d)]"')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by older torch launchers')
+
+
+def add_trust_argument(parser: ArgumentParser) -> None:
+    """The argument that every tool has which reads checkpoints."""
+    parser.add_argument(
+        '--trust', action='store_true', help='run the code in the file to read it; only if you trust its origin')
 
 
 def load_config(path: str, data_root: Optional[str] = None, options: Optional[dict] = None) -> Config:
     """Reads a config, with the data root and then the options in place.
 
     Raises:
-        UsageError: There is no such file, or a package that it builds on is not installed.
+        UsageError: There is no such file, it is no config of a model, an option does not fit into it, a number in it is
+            out of range, or a package that it builds on is not installed.
     """
-    if not Path(path).is_file():
-        raise UsageError(f'There is no config {path}')
-    try:
-        cfg = Config.fromfile(path)
-    except ModuleNotFoundError as error:
-        raise UsageError(f'{path} needs the package {error.name!r}, which is not installed. {INSTALL}') from error
+    cfg = _read(path)
+    model = cfg.get('model')
+    if not isinstance(model, dict) or 'type' not in model:
+        raise UsageError(f'{path} is no config of a model: expected model=dict(type=...), but found '
+                         f'{"no model" if model is None else f"model={model!r}"}.{near("model", cfg)}')
     if data_root is not None:
         set_data_root(cfg, data_root)
     if options:
-        cfg.merge_from_dict(options)
+        _merge(cfg, options, path)
     scope = cfg.get('default_scope', 'mmengine')
+    if not isinstance(scope, str):
+        raise UsageError(f"{path}: default_scope must be the name of a package, such as 'mmdet', but is {scope!r}")
     for package in ('mmcv.ops', scope):
         try:
             importlib.import_module(package)
         except ImportError as error:
             raise UsageError(f'{path} needs {package}, which does not import: {error}. {INSTALL}') from error
+    _check_numbers(cfg, path)
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    if isinstance(optimizer.get('type'), str) and OPTIMIZERS.get(optimizer['type']) is None:
+        raise UsageError(f'{path}: optim_wrapper.optimizer ({optimizer["type"]}): there is no optimizer of that type.'
+                         f'{near(optimizer["type"], OPTIMIZERS.module_dict)}')
     return cfg
+
+
+def _read(path: str) -> Config:
+    if not Path(path).is_file():
+        raise UsageError(f'There is no config {path}' + (': that is a folder' if Path(path).is_dir() else ''))
+    if Path(path).suffix not in ('.py', '.json', '.yaml', '.yml'):
+        raise UsageError(f'{path} is no config: expected a .py, .json or .yml file')
+    # A config is a program of the caller's. What it may raise is listed all the same: an interrupt is none of it.
+    try:
+        return Config.fromfile(path)
+    except ModuleNotFoundError as error:
+        raise UsageError(f'{path} needs the package {error.name!r}, which is not installed. {INSTALL}') from error
+    except (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, OSError, RuntimeError,
+            SyntaxError, TypeError, ValueError, yaml.YAMLError) as error:
+        places = [f'{frame.filename}, line {frame.lineno}' for frame in traceback.extract_tb(error.__traceback__)
+                  if frame.name == '<module>']
+        place = f' (in {places[-1]})' if places else ''
+        reason = ' '.join(str(error).split())
+        raise UsageError(f'{path} can not be read as a config: {type(error).__name__}: {reason}{place}') from error
+
+
+def _merge(cfg: Config, options: dict, path: str) -> None:
+    """Puts the options of the command line into a config."""
+    settings = {*cfg.keys(), *inspect.signature(Runner).parameters, 'auto_scale_lr', 'tta_model', 'tta_pipeline'}
+    for key, value in options.items():
+        first = key.split('.')[0]
+        if first not in settings:
+            raise UsageError(f'--cfg-options {key}: {path} has no {first}.{near(first, settings)}')
+        former = cfg
+        for part in key.split('.'):
+            if isinstance(former, (list, tuple)) and part.isdigit() and int(part) < len(former):
+                former = former[int(part)]
+            else:
+                former = former.get(part) if isinstance(former, (dict, Config)) else None
+        if isinstance(former, dict) and 'type' in former and value is not None and not isinstance(value, dict):
+            raise UsageError(f'--cfg-options {key}={value}: {path} has a dict of type {former["type"]} there. Set one of '
+                             f'its keys, such as {key}.type')
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError) as error:
+        raise UsageError(f'--cfg-options {" ".join(options)} can not be put into {path}: {error.args[0]}') from error
+
+
+def _check_numbers(cfg: Config, path: str) -> None:
+    """Refuses numbers that would end a run later, or let it do nothing."""
+    least = dict(batch_size=1, num_workers=0, max_epochs=1, max_iters=1, val_interval=1)
+    for name, node in nodes(cfg, [key for key in (*LOADERS, 'train_cfg') if key in cfg]):
+        for key in set(least) & set(node) if name in (*LOADERS, 'train_cfg') else ():
+            value = node[key]
+            if isinstance(value, bool) or not isinstance(value, int) or value < least[key]:
+                raise UsageError(f'{path}: {name}.{key} must be a whole number of at least {least[key]}, but is {value!r}')
+        if name in LOADERS and node.get('persistent_workers') and node.get('num_workers') == 0:
+            raise UsageError(f'{path}: {name}.persistent_workers=True needs num_workers of at least 1. Set it to False')
 
 
 def set_data_root(cfg: Config, root: str) -> None:
@@ -75,14 +167,14 @@ def set_data_root(cfg: Config, root: str) -> None:
     """
     if not Path(root).is_dir():
         raise UsageError(f'There is no data root {root}')
-    former = {node['data_root'].rstrip('/') for _, node in _nodes(cfg, LOADERS) if node.get('data_root')}
+    former = {node['data_root'].rstrip('/') for _, node in nodes(cfg, LOADERS) if node.get('data_root')}
     if len(former) != 1:
         raise UsageError(f'The config has {len(former)} data roots ({", ".join(sorted(former))}), so --data-root is '
                          'ambiguous. Set each with --cfg-options, such as train_dataloader.dataset.data_root=DIR')
     former = former.pop()
     inner = Path(root, Path(former).name)
     new = str(inner if inner.is_dir() else root).rstrip('/')
-    for _, node in _nodes(cfg, LOADERS + EVALUATORS):
+    for _, node in nodes(cfg, LOADERS + EVALUATORS):
         for key, value in node.items():
             if isinstance(value, str) and (value.rstrip('/') == former or value.startswith(former + '/')):
                 node[key] = new + value[len(former):]
@@ -96,13 +188,13 @@ def missing_data(cfg: Config, *names: str) -> List[str]:
         names: Its parts that the run uses, such as 'train_dataloader' and 'val_evaluator'.
     """
     missing = {}
-    for name, node in _nodes(cfg, names):
+    for name, node in nodes(cfg, names):
         root = node.get('data_root') or ''
         paths = [root] if root else []
         if node.get('ann_file'):
-            paths.append(_join(root, node['ann_file']))
+            paths.append(join(root, node['ann_file']))
         prefix = node.get('data_prefix') or {}
-        paths += [_join(root, part) for part in prefix.values() if part]
+        paths += [join(root, part) for part in prefix.values() if part]
         for path in paths:
             if '://' not in path and not os.path.exists(path):
                 missing.setdefault(path, f'{name} reads {path}, which does not exist (looked for at {os.path.abspath(path)})')
@@ -110,18 +202,24 @@ def missing_data(cfg: Config, *names: str) -> List[str]:
 
 
 def check_data(cfg: Config, *names: str) -> None:
-    """Looks for the files and folders that a run will read; arguments as `missing_data`.
+    """Looks at the data that a run will read before it starts; arguments as `missing_data`.
 
     Raises:
-        UsageError: One is missing; the message names where it was looked for and how to set another place.
+        UsageError: The config lacks a part, a file or folder is missing (the message names where it was looked for and
+            how to set another place), or annotations, pictures and classes do not fit together.
     """
+    for name in names:
+        if not cfg.get(name):
+            raise UsageError(f'{cfg.filename} has no {name}, which this tool needs.{near(name, cfg)}')
     for sentence in missing_data(cfg, *names):
         raise UsageError(f'{sentence}. {DATA_ADVICE}')
+    for sentence in data_faults(cfg, *names):
+        raise UsageError(f'{sentence}.')
 
 
 def remove_pretrained(cfg: dict) -> None:
     """Takes every ``init_cfg`` that loads a checkpoint out of a model's config, in place."""
-    for _, node in _nodes(cfg, list(cfg)):
+    for _, node in nodes(cfg, list(cfg)):
         init = node.get('init_cfg')
         if isinstance(init, dict) and init.get('type') == 'Pretrained':
             node['init_cfg'] = None
@@ -138,7 +236,18 @@ def set_launcher(cfg: Config, launcher: str, local_rank: int) -> None:
         cfg: Changed in place.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         local_rank: As older torch launchers pass it; newer ones set the environment.
+
+    Raises:
+        UsageError: The process was not started by this launcher, or the launcher needs GPUs and there is none.
     """
+    if launcher != 'none':
+        program, variables = LAUNCHERS[launcher]
+        missing = [name for name in variables if name not in os.environ]
+        if missing:
+            raise UsageError(f'--launcher {launcher}: {program} sets {" and ".join(missing)}, but the environment lacks '
+                             f'{"it" if len(missing) == 1 else "them"}. Start with {program}, or without --launcher')
+        if launcher != 'pytorch' and get_device() == 'cpu':
+            raise UsageError(f'--launcher {launcher} needs accelerators, and torch finds none here')
     os.environ.setdefault('LOCAL_RANK', str(local_rank))
     cfg.launcher = launcher
     if launcher == 'pytorch' and get_device() == 'cpu':
@@ -148,8 +257,51 @@ def set_launcher(cfg: Config, launcher: str, local_rank: int) -> None:
 
 
 def work_dir(cfg: Config, path: str, given: Optional[str]) -> str:
-    """The folder of a run: as given, else as the config says, else named after the config."""
-    return given or cfg.get('work_dir') or str(Path('work_dirs', Path(path).stem))
+    """The folder of a run: as given, else as the config says, else named after the config.
+
+    Raises:
+        UsageError: It can not be written to.
+    """
+    folder = given or cfg.get('work_dir') or str(Path('work_dirs', Path(path).stem))
+    check_folder(folder, '--work-dir')
+    return folder
+
+
+def check_folder(path: Union[str, Path], option: str) -> None:
+    """Finds out whether files can be written into a folder, which need not exist and is not made.
+
+    Args:
+        path: The folder.
+        option: Of the command line, for the message.
+
+    Raises:
+        UsageError: It is a file, or lies in one, or may not be written to.
+    """
+    folder = Path(path).absolute()
+    while True:
+        try:
+            os.listdir(folder)
+            break
+        except FileNotFoundError as error:
+            if os.path.islink(folder):
+                raise UsageError(f'{option} {path}: {folder} is a link to nothing. Choose another folder') from error
+            folder = folder.parent
+        except OSError as error:  # a file, a name that is too long, a folder that may not be looked into
+            raise UsageError(f'{option} {path}: {folder}: {error.strerror}. Choose another folder') from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f'{option} {path}: {folder} may not be written to. Choose another folder')
+
+
+def check_device(device: str) -> None:
+    """Makes sure that torch can put a model on a device.
+
+    Raises:
+        UsageError: It has no such device.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        raise UsageError(f'--device {device}: {str(error).splitlines()[0]} Use cpu, or cuda:<number> of a GPU') from error
 
 
 def code_state() -> str:
@@ -165,14 +317,18 @@ def code_state() -> str:
 def run(main) -> None:
     """Calls a tool's main function, then ends its process group.
 
-    What the caller can put right ends with one line and exit status 2.
+    What the caller can put right ends with one line and exit status 2; `explain` finds it among the exceptions of others.
     """
     from ..checkpoints import CheckpointError
     try:
         main()
     except (UsageError, CheckpointError) as error:
-        print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
+    except (AssertionError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError, cv2.error) as error:
+        line = explain(error)
+        if line is None:
+            raise
+        _fail(line)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         # gloo's threads abort the process when they let go of a tensor while Python ends. They are joined with the last
         # reference to their group, which the runner holds in cycles.
@@ -180,17 +336,6 @@ def run(main) -> None:
         torch.distributed.destroy_process_group()
 
 
-def _join(root: str, path: str) -> str:
-    return path if os.path.isabs(path) or '://' in path or path.startswith(root) else os.path.join(root, path)
-
-
-def _nodes(tree, names=None, path: str = '') -> Iterator[Tuple[str, dict]]:
-    """Every dict below the named parts of a config, with its path."""
-    if isinstance(tree, (dict, Config)):
-        if path:
-            yield path, tree
-        for key in list(tree.keys()) if names is None else [name for name in names if tree.get(name) is not None]:
-            yield from _nodes(tree[key], None, f'{path}.{key}' if path else key)
-    elif isinstance(tree, (list, tuple)):
-        for item in tree:
-            yield from _nodes(item, None, path)
+def _fail(line: str) -> NoReturn:
+    print(f'{Path(sys.argv[0]).name}: error: {line}', file=sys.stderr)
+    sys.exit(2)

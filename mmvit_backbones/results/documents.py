@@ -73,7 +73,7 @@ def backbones() -> str:
             _first(rows, 'mask_rcnn', '3x', 'box_ap', 'in1k', 'mask_ap'),
             _first(rows, 'upernet', '', 'miou', 'in1k', 'miou_ms') or _first(rows, 'upernet', '', 'miou', 'in22k', 'miou_ms'),
             _first(rows, 'semantic_fpn', '', 'miou'),
-            'none' if weights is None else 'fetched' if weights.url else 'by hand',
+            'none' if weights is None else 'fetched' if weights.sources else 'by hand',
         ])
     return markdown_table(titles, lines) + '\n'
 

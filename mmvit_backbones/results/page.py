@@ -20,5 +20,5 @@ def to_html(entries: Sequence[Entry]) -> str:
     data = dict(
         records=records, legend=LEGEND.replace('`', ''), methods=TITLES, families=FAMILIES,
         colours={family: colour(family) for family in FAMILIES})
-    # a text of the data must not end the script that it stands in
-    return TEMPLATE.read_text(encoding='utf-8').replace('"DATA"', json.dumps(data).replace('</', '<\\/'))
+    # no text of the data may end the script that it stands in, or open a comment there
+    return TEMPLATE.read_text(encoding='utf-8').replace('"DATA"', json.dumps(data).replace('<', '\\u003c'))

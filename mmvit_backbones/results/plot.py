@@ -1,8 +1,8 @@
 """Accuracy against cost, one line a family."""
-import io
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple, Union
 
+from ..files import replacing
 from .published import FAMILIES, SCORES, ResultsError
 from .table import TASK_SCORES, TITLES, Entry, by_method, size_text
 
@@ -91,12 +91,11 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
         names = [*FAMILIES.values(), 'own run']
         labels = sorted(handles, key=lambda label: (names.index(label.split(',')[0]), label))
         figure.legend([handles[label] for label in labels], labels, loc='outside right upper', frameon=False)
-        drawing = io.BytesIO()
-        figure.savefig(drawing, dpi=200, format=Path(path).suffix[1:])
-    try:
-        Path(path).write_bytes(drawing.getvalue())
-    except OSError as error:
-        raise ResultsError(f'{path} could not be written: {error}') from error
+        try:
+            with replacing(Path(path)) as part:
+                figure.savefig(part, dpi=200, format=Path(path).suffix[1:])
+        except OSError as error:
+            raise ResultsError(f'{path} could not be written: {error}') from error
     return sum(len(rows) for lines in panels.values() for rows in lines.values())
 
 

@@ -1,11 +1,13 @@
 """Own runs, read from the work directories that mmengine leaves behind."""
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from mmengine.config import Config
 
+from .dumped import open_regular, read_dumped
 from .published import ResultsError
 
 METRICS = {'coco/bbox_mAP': ('box_ap', 100), 'coco/segm_mAP': ('mask_ap', 100), 'mIoU': ('miou', 1)}
@@ -14,6 +16,7 @@ _PLACES = 'work_dir', 'launcher', 'resume', 'code', 'local_rank', 'model_wrapper
 _WORKERS = 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor'
 """Settings of a run that say where and how it runs, not what it trains: at the root of a config, and anywhere."""
 _TTA = 'SegTTAModel', 'DetTTAModel'
+_MAX_LINE = 2**20  # bytes; mmengine's lines have some hundred
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,12 @@ def find_runs(paths: Sequence[Union[str, Path]]) -> List[Path]:
     """
     found = []
     for path in map(Path, paths):
-        if not path.is_dir():
-            raise ResultsError(f'There is no work directory {path}')
-        runs = [folder for folder in (path, *sorted(path.iterdir())) if find_logs(folder)]
+        try:
+            if not path.is_dir():
+                raise ResultsError(f'There is no work directory {path}')
+            runs = [folder for folder in (path, *sorted(path.iterdir())) if find_logs(folder)]
+        except OSError as error:
+            raise ResultsError(f'The work directory {path} could not be read: {error}') from error
         if not runs:
             raise ResultsError(f'{path} holds no log of a run: expected <time>/vis_data/scalars.json, which mmengine '
                                'writes, in it or in a folder of it')
@@ -89,66 +95,129 @@ def read_run(work_dir: Union[str, Path], configs: Union[str, Path]) -> Run:
     parts = find_logs(work_dir)
     if not parts:
         raise ResultsError(f'{work_dir} holds no log of a run: expected <time>/vis_data/config.py, which mmengine writes')
-    names = [path.stem for path in work_dir.glob('*.py')]
+    names = sorted(path.stem for path in work_dir.glob('*.py'))
     known = [name for name in names if (configs / f'{name}.py').is_file()]
     if len(known) != 1:
         raise ResultsError(f'{work_dir} must hold the copy of one config of {configs}, by which its rows are found, but '
-                           f'holds {", ".join(names) or "none"}')
+                           f'holds {printable(", ".join(names)) or "none"}')
     name, = known
-    ours, cfg = Config.fromfile(configs / f'{name}.py'), None
+    ours, trained = Config.fromfile(configs / f'{name}.py').to_dict(), None
     iterations, epochs, last, best = 0, 0, {}, {}
     for part in parts:
-        its = Config.fromfile(part / 'vis_data' / 'config.py')
-        tta = its.model.get('type') in _TTA
+        path = part / 'vis_data' / 'config.py'
+        its = read_dumped(path)
+        model = _table(its, 'model', path)
+        tta = model.get('type') in _TTA
         if tta:
-            its.model = its.model.module
+            model = its['model'] = _table(model, 'module', path)
+        backbone = _table(model, 'backbone', path)
         for key in ('type', 'arch'):
-            found, expected = (config.model.get('backbone', {}).get(key) for config in (its, ours))
-            if any(_differences(found, expected, key)):
+            found, expected = (config.get(key) for config in (backbone, ours['model']['backbone']))
+            if any(_differences(expected, found, key)):
                 raise ResultsError(f'{part} holds a log of another config than {name}: its backbone has {key}={found!r}, '
                                    f'not {expected!r}')
         for line in _lines(part / 'vis_data' / 'scalars.json'):
-            if 'loss' in line:
-                iterations, epochs, cfg = line['step'], line.get('epoch', 0), its
-            _score(line, METRICS, last, best)
+            if 'loss' in line.values:
+                iterations, epochs, trained = line.count('step'), line.count('epoch', 0), its
+                length = training_length(its, path)
+            line.score(METRICS, last, best)
         for line in _lines(part / f'{part.name}.json'):
-            _score(line, {'mIoU': ('miou_ms', 1)} if tta else METRICS, last, best)
-    if cfg is None:
+            line.score({'mIoU': ('miou_ms', 1)} if tta else METRICS, last, best)
+    if trained is None:
         raise ResultsError(f'{work_dir} holds no log of a training run, only of evaluations or of runs that did not start')
-    loop = cfg.train_cfg
-    length = (loop.max_epochs, 'epochs') if 'max_epochs' in loop else (loop.max_iters, 'iterations')
+    code = trained.get('code')
     return Run(work_dir, name, iterations, length, epochs if length[1] == 'epochs' else iterations, last, best,
-               tuple(_changes(ours, cfg)), cfg.get('code'))
+               tuple(map(printable, _changes(ours, trained))), None if code is None else printable(str(code)))
 
 
-def _score(line: dict, metrics: Dict[str, Tuple[str, int]], last: Dict[str, float], best: Dict[str, float]) -> None:
-    for metric, (key, factor) in metrics.items():
-        if metric in line:
-            last[key] = line[metric] * factor
-            best[key] = max(best.get(key, 0.), last[key])
+def printable(text: str) -> str:
+    """A text of a file on one line: line breaks, control characters and what can't be encoded become their escapes."""
+    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
-def _lines(path: Path) -> List[dict]:
-    """The lines of a log, if there is one; a last line that a killed run has left unfinished does not count."""
-    if not path.is_file():
-        return []
-    *lines, rest = path.read_text(encoding='utf-8').split('\n')
-    found = []
-    for number, line in enumerate([*lines, rest], 1):
-        if not line.strip():
-            continue
-        try:
-            found.append(dict(json.loads(line)))
-        except (TypeError, ValueError) as error:
-            if line is rest:
-                break
-            raise ResultsError(f'{path}, line {number} is damaged: {error}') from error
+def shown(value: object) -> str:
+    """A value of a file in a message: short, on one line."""
+    return f'a {type(value).__name__}' if isinstance(value, (dict, list, tuple, set)) else repr(value)[:80]
+
+
+def training_length(settings: Union[dict, Config], path: Path) -> Tuple[int, str]:
+    """How long a config trains, and in what that is counted: (12, 'epochs').
+
+    Args:
+        settings: The config.
+        path: Where it stands, for the message.
+
+    Raises:
+        ResultsError: It does not say.
+    """
+    loop = _table(settings, 'train_cfg', path)
+    for key, unit in (('max_epochs', 'epochs'), ('max_iters', 'iterations')):
+        if loop.get(key) is not None:
+            if type(loop[key]) is not int or loop[key] < 1:
+                raise ResultsError(f'{path}: train_cfg.{key} must be a whole number above 0, but is {shown(loop[key])}')
+            return loop[key], unit
+    raise ResultsError(f'{path}: train_cfg must hold max_epochs or max_iters, which say how long the training is')
+
+
+def _table(settings: Union[dict, Config], key: str, path: Path) -> dict:
+    found = settings.get(key)
+    if not isinstance(found, dict):
+        raise ResultsError(f'{path}: {key} must be a dict, but is {"missing" if found is None else shown(found)}')
     return found
 
 
-def _changes(ours: Config, its: Config) -> Iterator[str]:
+class _Line(NamedTuple):
+    """A line of a log, and where it stands."""
+    values: dict
+    where: str
+
+    def count(self, key: str, default: Optional[int] = None) -> int:
+        """A number of iterations or epochs."""
+        found = self.values.get(key, default)
+        if type(found) is not int or found < 0:
+            raise self._wrong(key, 'a whole number')
+        return found
+
+    def score(self, metrics: Dict[str, Tuple[str, int]], last: Dict[str, float], best: Dict[str, float]) -> None:
+        """Puts its scores into ``last`` and ``best``."""
+        for metric, (key, factor) in metrics.items():
+            if metric in self.values:
+                found = self.values[metric]
+                if type(found) not in (int, float) or not abs(found) * factor <= 100:  # COCO's -1: nothing to find
+                    raise self._wrong(metric, f'a number up to {100 // factor}')
+                last[key] = found * factor
+                best[key] = max(best.get(key, last[key]), last[key])
+
+    def _wrong(self, key: str, expected: str) -> ResultsError:
+        found = f'is {shown(self.values[key])}' if key in self.values else 'is missing'
+        return ResultsError(f'{self.where}: {key} must be {expected}, but {found}')
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    """The lines of a log, if there is one; a last line that a killed run has left unfinished does not count."""
+    if not os.path.lexists(path):
+        return
+    with open_regular(path) as file:
+        for number, text in enumerate(iter(lambda: file.readline(_MAX_LINE), b''), 1):
+            where = f'{path}, line {number}'
+            if len(text) == _MAX_LINE:
+                raise ResultsError(f'{where} is longer than {_MAX_LINE >> 20} MiB, which no line of a log is')
+            if not text.strip():
+                continue
+            try:
+                values = json.loads(text.decode('utf-8'))
+                if not isinstance(values, dict):
+                    raise ValueError('expected an object')
+            except (ValueError, RecursionError) as error:  # the second: nested too deep
+                if not text.endswith(b'\n'):
+                    break
+                raise ResultsError(f'{where} is damaged: {error}') from error
+            yield _Line(values, where)
+
+
+def _changes(ours: dict, its: dict) -> Iterator[str]:
     roots = set()
-    for key, old, new in _differences(ours.to_dict(), its.to_dict(), ''):
+    for key, old, new in _differences(ours, its, ''):
         first, last = key.split('.')[0], key.rsplit('.', 1)[-1]
         if first in _PLACES or last in _WORKERS:
             continue

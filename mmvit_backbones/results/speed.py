@@ -1,9 +1,14 @@
 """Measured speed: the files that ``tools/benchmark.py --json`` writes."""
 import json
+import math
 from pathlib import Path
 from typing import Dict, NamedTuple, Union
 
+from .dumped import open_regular
 from .published import ResultsError
+from .runs import printable
+
+_MAX_BYTES = 2**24
 
 
 class Speed(NamedTuple):
@@ -24,18 +29,23 @@ def read_speed(path: Union[str, Path]) -> Speed:
         ResultsError: It is not such a file.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding='utf-8'))
-        settings, machine = data['settings'], data['machine']
+        with open_regular(Path(path)) as file:
+            data = json.loads(file.read(_MAX_BYTES).decode('utf-8'))
+        settings, machine = dict(data['settings']), dict(data['machine'])
         height, width = settings['size']
         extras = [text for key, text in (('compile', 'compiled'), ('with_cp', 'checkpointed')) if settings[key]]
         conditions = ', '.join([
             f'{settings["mode"]}, batches of {settings["batch"]} x {height}x{width}, {settings["dtype"]}', *extras,
-            machine.get('gpu') or f'{settings["device"]} ({machine["platform"]}, {machine["threads"]} threads)',
+            str(machine.get('gpu') or f'{settings["device"]} ({machine["platform"]}, {machine["threads"]} threads)'),
             f'torch {machine["torch"]}'
         ])
-        keys = 'latency', 'images_per_second', 'peak_memory'
-        return Speed(conditions, {row['name']: {key: float(row[key]) for key in keys} for row in data['rows']})
-    except OSError as error:
-        raise ResultsError(f'{path} could not be read: {error}') from error
-    except (KeyError, TypeError, ValueError) as error:
+        rows = {row['name']: {key: _amount(row[key]) for key in ('latency', 'images_per_second', 'peak_memory')} for row in data['rows']}
+        return Speed(printable(conditions), rows)
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ResultsError(f'{path} is not a file that tools/benchmark.py --json writes, or it is damaged: {error!r}') from error
+
+
+def _amount(value: object) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f'expected a number, found {value!r}')
+    return float(value)

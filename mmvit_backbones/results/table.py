@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..engine.flops import Cost, common_size, count_config
 from .published import METHODS, OTHER_METHODS, SCORES, Number, Result
-from .runs import Run
+from .runs import Run, printable
 from .speed import Speed
 
 WAYS = 'modules', 'all'
@@ -262,7 +262,7 @@ def to_records(entries: Sequence[Entry]) -> List[dict]:
             record.update({f'own_last_{key}': run and run.last.get(key) for key in TASK_SCORES[row.task]})
             record.update({f'own_best_{key}': run and run.best.get(key) for key in TASK_SCORES[row.task]})
             record.update(
-                own_work_dir=run and str(run.work_dir), own_iterations=run and run.iterations,
+                own_work_dir=run and printable(str(run.work_dir)), own_iterations=run and run.iterations,
                 own_progress=run and run.state, own_code=run and run.code,
                 own_changes=run and '; '.join(run.changes))
             records.append(dict(record))
@@ -270,14 +270,25 @@ def to_records(entries: Sequence[Entry]) -> List[dict]:
 
 
 def to_csv(entries: Sequence[Entry]) -> str:
-    """`to_records` as comma-separated values."""
-    records = to_records(entries)
+    """`to_records` as comma-separated values.
+
+    A spreadsheet takes a text that begins with ``=``, ``+``, ``-`` or ``@`` for a formula; such a text gets a ``'`` in
+    front of it, and a line break or tab becomes its escape. Numbers are as they are.
+    """
+    records = [{key: _cell(value) for key, value in record.items()} for record in to_records(entries)]
     keys = dict.fromkeys(key for record in records for key in record)
     text = io.StringIO()
     writer = csv.DictWriter(text, keys, lineterminator='\n')
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
 
 
 def own_scores(run: Run, task: str) -> str:
@@ -296,7 +307,7 @@ def _own_runs(entries: Sequence[Entry]) -> List[str]:
         for run in e.runs:
             changes = '; '.join(run.changes) or 'none'
             lines[run.work_dir] = (
-                f'{run.work_dir}: {run.config}, {own_scores(run, e.result.task)}, {run.iterations} iterations '
+                f'{printable(str(run.work_dir))}: {run.config}, {own_scores(run, e.result.task)}, {run.iterations} iterations '
                 f'({run.state}), code {run.code or "not recorded"}. Changes against '
                 f'the config: {changes}')
     return list(lines.values())

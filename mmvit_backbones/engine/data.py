@@ -1,0 +1,229 @@
+"""What is wrong with a config's data, said before a run reads it."""
+import json
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from PIL import Image
+
+SAMPLES = 16
+"""How many pairs of a picture and its label map are opened before a run."""
+IGNORED = 255
+"""The label that mmseg's losses and metrics leave out."""
+
+
+def nodes(tree, names=None, path: str = '') -> Iterator[Tuple[str, dict]]:
+    """Every dict below the named parts of a config, with its path."""
+    if isinstance(tree, (dict, Config)):
+        if path:
+            yield path, tree
+        for key in list(tree.keys()) if names is None else [name for name in names if tree.get(name) is not None]:
+            yield from nodes(tree[key], None, f'{path}.{key}' if path else key)
+    elif isinstance(tree, (list, tuple)):
+        for i, item in enumerate(tree):
+            yield from nodes(item, None, f'{path}.{i}')
+
+
+def join(root: str, path: str) -> str:
+    """A path of a config, which may lie below the data root."""
+    return path if os.path.isabs(path) or '://' in path or path.startswith(root) else os.path.join(root, path)
+
+
+def data_faults(cfg: Config, *names: str) -> Iterator[str]:
+    """A sentence for each fault of the annotations, pictures and label maps that a run will read.
+
+    COCO's annotation files are read whole; of pictures only the names are looked up. The files that are named by the
+    config must exist.
+
+    Args:
+        cfg: The config.
+        names: Its parts that the run uses, such as 'train_dataloader' and 'val_evaluator'.
+    """
+    images: Dict[str, dict] = {}
+    for name, node in nodes(cfg, names):
+        if not isinstance(node.get('type'), str):
+            continue
+        if node['type'].rsplit('.')[-1] == 'CocoMetric' and node.get('ann_file'):
+            yield from _coco_metric_faults(name, node['ann_file'], images)
+            continue
+        if not name.split('.')[0].endswith('dataloader'):
+            continue
+        with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+            kind = registry.get(node['type'])
+        bases = {base.__name__ for base in getattr(kind, '__mro__', ())}
+        if not bases & {'CocoDataset', 'BaseSegDataset'} or 'LVISV1Dataset' in bases:
+            continue
+        classes = (node.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
+        if isinstance(classes, (list, tuple)):
+            yield from _class_faults(cfg, name, classes)
+        if 'CocoDataset' in bases and node.get('ann_file'):
+            yield from _coco_faults(name, node, classes, images)
+        elif 'BaseSegDataset' in bases:
+            dataset = DATASETS.build({**node, 'pipeline': [], 'serialize_data': False, '_scope_': cfg.get('default_scope')})
+            yield from _segmentation_faults(name, dataset)
+
+
+def picture_fault(path: str) -> Optional[str]:
+    """What keeps a local picture from being read whole, or None."""
+    if '://' in path:
+        return None
+    if not os.path.isfile(path):
+        return 'does not exist'
+    if not os.path.getsize(path):
+        return 'is empty'
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, SyntaxError, ValueError) as error:  # PIL's, for foreign, truncated and damaged files
+        reason = str(error).replace(repr(path), 'it')
+        return f'is no picture or a damaged one ({reason})'
+    return None
+
+
+def _class_faults(cfg: Config, name: str, classes: List[str]) -> Iterator[str]:
+    for path, head in nodes(cfg.get('model'), None, 'model'):
+        number = head.get('num_classes')
+        if path.rstrip('.0123456789').endswith('_head') and number not in (None, len(classes)):
+            yield (f'{path}.num_classes is {number}, but {name} has {len(classes)} classes ({_some(classes)}). '
+                   'Set the one or the other')
+
+
+def _read_coco(name: str, path: str) -> Tuple[Optional[str], dict]:
+    """A fault of an annotation file, or None; and its content."""
+    form = f'{name} reads {path}, which is no COCO annotation file'
+    try:
+        with open(path, encoding='utf-8') as file:
+            content = json.load(file)
+    except (ValueError, RecursionError) as error:
+        size = os.path.getsize(path)
+        return f'{form}: it is {f"damaged JSON or none ({error})" if size else "empty"}. Get or write it again', {}
+    needed = dict(images=('id', 'file_name', 'height', 'width'), categories=('id', 'name'),
+                  annotations=('id', 'image_id', 'category_id', 'bbox', 'area'))
+    for part, keys in needed.items():
+        rows = content.get(part) if isinstance(content, dict) else None
+        if not isinstance(rows, list):
+            found = f'a dict with {_some(content)}' if isinstance(content, dict) else f'a {type(content).__name__}'
+            return f'{form}: expected a dict with lists of {", ".join(needed)}, but it holds {found}', {}
+        for i, row in enumerate(rows):
+            missing = [key for key in keys if not isinstance(row, dict) or key not in row]
+            if missing:
+                return f'{form}: {part}[{i}] has no {" and no ".join(missing)}', {}
+            if part == 'annotations' and not (
+                    isinstance(row['bbox'], list) and len(row['bbox']) == 4
+                    and all(isinstance(value, (int, float)) for value in row['bbox'])):
+                return f'{form}: annotations[{i}].bbox is {row["bbox"]!r}, but must be four numbers', {}
+    return None, content
+
+
+def _coco_faults(name: str, node: dict, classes, images: Dict[str, dict]) -> Iterator[str]:
+    root = node.get('data_root') or ''
+    path = join(root, node['ann_file'])
+    if '://' in path:
+        return
+    fault, content = _read_coco(name, path)
+    if fault:
+        yield fault
+        return
+    images[name.split('_')[0]] = {**images.get(name.split('_')[0], {}), **{row['id']: path for row in content['images']}}
+    names = [row['name'] for row in content['categories']]
+    absent = [name for name in classes or () if name not in names]
+    if absent:
+        yield (f'{name} has the classes {_some(classes)}, but {path} has {_some(names)}, without {_some(absent)}. Set '
+               'metainfo.classes of the data sets and num_classes of the heads to what the file has')
+        return
+    known = {row['id'] for row in content['categories'] if row['name'] in (classes or names)}
+    used = {row['id'] for row in content['images']}
+    if (node.get('filter_cfg') or {}).get('filter_empty_gt') and not node.get('test_mode'):
+        used &= {row['image_id'] for row in content['annotations'] if row['category_id'] in known}
+    if not used:
+        yield (f'{name} reads {path}, where none of {len(content["images"])} images has an annotation of its classes'
+               if content['images'] else f'{name} reads {path}, which names no images')
+        return
+    folder = join(root, (node.get('data_prefix') or {}).get('img') or '')
+    if not node.get('backend_args'):
+        yield from _absent(f'{name}: {path} names images', [
+            os.path.join(folder, row['file_name']) for row in content['images'] if row['id'] in used])
+
+
+def _coco_metric_faults(name: str, path: str, images: Dict[str, dict]) -> Iterator[str]:
+    read = images.get(name.split('_')[0])
+    if read is None or '://' in path or path in read.values():
+        return
+    fault, content = _read_coco(name, path)
+    absent = set(read) - {row['id'] for row in content.get('images', ())}
+    if fault:
+        yield fault
+    elif absent:
+        other = read[min(absent, key=str)]
+        yield (f'{name} reads {path}, which lacks {len(absent)} of the {len(read)} images that {other} has. Evaluate with '
+               'the annotations of the data set: set ann_file of both to the same file')
+
+
+def _segmentation_faults(name: str, dataset) -> Iterator[str]:
+    rows = [dataset.get_data_info(i) for i in range(len(dataset))]
+    if not rows:
+        where = dataset.ann_file or f'{dataset.data_prefix["img_path"]}, for names that end in {dataset.img_suffix}'
+        yield f'{name} found no images (looked in {where})'
+        return
+    if dataset.backend_args:
+        return
+    for key, kind in (('img_path', 'images'), ('seg_map_path', 'label maps')):
+        fault = next(_absent(f'{name} needs {kind}', [row[key] for row in rows if row.get(key)]), None)
+        if fault:
+            yield fault
+            return
+    number = len(dataset.metainfo.get('classes') or ()) or IGNORED
+    pairs = [row for row in rows[::max(1, len(rows) // SAMPLES)][:SAMPLES] if row.get('seg_map_path')]
+    for row in pairs:
+        yield from _pair_faults(name, row, number)
+
+
+def _pair_faults(name: str, row: dict, number: int) -> Iterator[str]:
+    """Of a picture and its label map, which exist."""
+    for path in (row['img_path'], row['seg_map_path']):
+        fault = picture_fault(path)
+        if fault:
+            yield f'{name} reads {path}, which {fault}. Get or write it again'
+            return
+    with Image.open(row['img_path']) as image, Image.open(row['seg_map_path']) as labels:
+        if image.size != labels.size:
+            yield (f'{name} reads {row["seg_map_path"]} of {labels.size[0]} x {labels.size[1]} pixels, but its picture '
+                   f'{row["img_path"]} has {image.size[0]} x {image.size[1]}. A label map has a value for each pixel')
+            return
+        values = np.asarray(labels)
+    if values.ndim != 2:
+        yield (f'{name} reads {row["seg_map_path"]}, which has {values.shape[-1]} channels. A label map has one, with '
+               'the number of a class in each pixel')
+        return
+    if row.get('label_map'):
+        return
+    values = np.unique(values).astype(int)
+    # with reduce_zero_label, 0 is ignored and the classes count from 1
+    first = 1 if row.get('reduce_zero_label') else 0
+    wrong = [value for value in values if value != IGNORED and value >= number + first]
+    if wrong:
+        yield (f'{name} reads {row["seg_map_path"]} with the labels {_some(wrong)}, but its {number} classes are '
+               f'{first} to {number + first - 1}, and {IGNORED} is ignored. Is reduce_zero_label ({bool(first)}) right?')
+
+
+def _absent(subject: str, paths: List[str]) -> Iterator[str]:
+    """A sentence if some of the files aren't there; folders are listed once, which is fast on network disks too."""
+    folders = defaultdict(list)
+    for path in paths:
+        if '://' not in path:
+            folders[os.path.dirname(path)].append(path)
+    absent = []
+    for folder, inside in folders.items():
+        found = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+        absent += [path for path in inside if os.path.basename(path) not in found]
+    if absent:
+        yield f'{subject}, but {len(absent):,} of {len(paths):,} are not there, such as {Path(absent[0])}'
+
+
+def _some(names, most: int = 8) -> str:
+    names = [str(name) for name in names]
+    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
