@@ -48,4 +48,4 @@ if __name__ == '__main__':
         include_package_data=True,
         python_requires='>=3.10',
         install_requires=requirements('runtime'),
-        extras_require={name: requirements(name) for name in ('onedl', 'openmmlab', 'tests')})
+        extras_require={name: requirements(name) for name in ('onedl', 'openmmlab', 'export', 'tests')})

@@ -1,18 +1,23 @@
 """Every config builds a model that fits together and learns."""
 import copy
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT, call
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 
-from mmvit_backbones.checkpoints import ZOO
+from mmvit_backbones.checkpoints import ZOO, read_checkpoint
+from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine.config import remove_pretrained
 
-CONFIGS = sorted((Path(__file__).parent.parent / 'configs').glob('*.py'))
-BENCHMARKS = [path for path in CONFIGS if not path.stem.endswith('_shapes')]
+CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
+RECIPES = [path for path in CONFIGS if not path.stem.endswith('_shapes')]
+BENCHMARKS = [path for path in RECIPES if 'No published figures' not in path.read_text()]
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
@@ -32,6 +37,9 @@ def small(cfg):
         heads = model.train_cfg.rcnn
         for head in heads if isinstance(heads, list) else [heads]:
             head.sampler.num = 16
+    if 'num_queries' in model:
+        model.num_queries = 30  # a small image has few places for one
+        model.encoder.num_layers = model.decoder.num_layers = 2
     cls = MODELS.get(model.backbone.type)
     row = model.backbone.arch if not isinstance(model.backbone.arch, str) else cls.archs[model.backbone.arch]
     model.backbone.arch = dict(row, depths=tuple(min(depth, 2) for depth in row['depths']))
@@ -86,7 +94,7 @@ def test_a_training_step(cfg):
             assert result.pred_sem_seg.shape == (height, width)
 
 
-@pytest.mark.parametrize('path', BENCHMARKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
 def test_recipes(path):
     cfg = Config.fromfile(path)
     name = path.stem
@@ -98,6 +106,13 @@ def test_recipes(path):
         assert cfg.model.backbone.init_cfg.checkpoint.partition('mmvit://')[2] in ZOO
     else:
         assert 'no weights' in path.read_text().lower(), 'the docstring says that training starts from random weights'
+    assert len(path.read_text().split('"""')[2].splitlines()) <= 25, 'a config stays short'
+
+
+@pytest.mark.parametrize('path', BENCHMARKS, ids=lambda path: path.stem)
+def test_schedules(path):
+    cfg = Config.fromfile(path)
+    name = path.stem
     if name.endswith('_coco'):
         epochs = 36 if '_3x_' in name else 12
         assert cfg.train_cfg.max_epochs == epochs
@@ -106,12 +121,64 @@ def test_recipes(path):
     else:
         assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_iters
         assert cfg.model.decode_head.num_classes == 150
-        crop = next(step for step in loader.dataset.pipeline if step.type == 'RandomCrop')
+        crop = next(step for step in cfg.train_dataloader.dataset.pipeline if step.type == 'RandomCrop')
         assert tuple(cfg.model.data_preprocessor.size) == tuple(crop.crop_size)
         sizes = [next(step for step in pipeline if step.type in ('RandomResize', 'Resize')).scale
-                 for pipeline in (loader.dataset.pipeline, cfg.test_dataloader.dataset.pipeline)]
+                 for pipeline in (cfg.train_dataloader.dataset.pipeline, cfg.test_dataloader.dataset.pipeline)]
         assert sizes[0] == sizes[1] == (4 * crop.crop_size[0], crop.crop_size[0])
-    assert len(path.read_text().split('"""')[2].splitlines()) <= 25, 'a config stays short'
+
+
+def test_levels_that_are_read():
+    """What the README advises where a norm would wait for a gradient."""
+    cfg = Config.fromfile(ROOT / 'configs' / 'retinanet_pvt_s_coco.py')
+    init_default_scope('mmdet')
+    from mmdet.testing import demo_mm_inputs
+    unused = []
+    for out_indices, start_level in (((0, 1, 2, 3), 1), ((1, 2, 3), 0)):
+        cfg.model.backbone = dict(type='mmvit_backbones.SwinTransformer', arch='tiny', out_indices=out_indices)
+        cfg.model.neck.update(in_channels=[96 * 2**i for i in out_indices], start_level=start_level)
+        model = small(cfg).train()
+        data = model.data_preprocessor(demo_mm_inputs(1, [(3, 64, 64)], num_classes=80), training=True)
+        loss, _ = model.parse_losses(model.loss(data['inputs'], data['data_samples']))
+        loss.backward()
+        unused.append([name for name, p in model.named_parameters() if p.requires_grad and p.grad is None])
+    assert unused == [['backbone.norm0.weight', 'backbone.norm0.bias'], []]
+
+
+def test_sharded_training(tmp_path):
+    """A step of the FSDP example on two CPU processes, and a checkpoint that fits the model when it is whole."""
+    make_shapes(tmp_path / 'shapes', num_train=4, num_val=1, size=(64, 64))
+    path = tmp_path / 'config.py'
+    path.write_text(f"""
+_base_ = '{ROOT}/configs/maskrcnn_swin_l_fsdp_coco.py'
+dims = [64, 128, 256, 512]
+train_pipeline = _base_.train_pipeline
+train_pipeline[2] = dict(type='Resize', scale=(64, 64), keep_ratio=True)
+shapes = dict(classes=('disc', 'ring', 'square', 'triangle', 'star', 'cross'))
+train_dataloader = dict(
+    num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline, metainfo=shapes))
+train_cfg = dict(max_epochs=1, val_begin=2)
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, dims=dims, depths=(1, 1, 2, 1), num_heads=(2, 4, 8, 16), window=7, mlp_ratio=4)),
+    neck=dict(in_channels=dims),
+    train_cfg=dict(rpn_proposal=dict(max_per_img=20)))
+full = dict(  # as in the example, but not moved to the CPU, where it is
+    _delete_=True,
+    state_dict_type='FULL_STATE_DICT',
+    state_dict_config=dict(type='FullStateDictConfig'),
+    optim_state_dict_config=dict(type='FullOptimStateDictConfig'))
+strategy = dict(
+    state_dict_cfg=full, model_wrapper=dict(device_id='cpu', auto_wrap_policy=dict(min_num_params=1_000_000)))
+""")
+    call('tools/dist_train.sh', path, '2', '--work-dir', tmp_path, '--data-root', tmp_path / 'shapes', '--no-pretrained',
+         PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}', PORT='29633', OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+    cfg = Config.fromfile(path)
+    init_default_scope('mmdet')
+    model = MODELS.build(dict(cfg.model, backbone=dict(cfg.model.backbone, init_cfg=None)))
+    checkpoint = read_checkpoint(tmp_path / 'epoch_1.pth')
+    model.load_state_dict(checkpoint['state_dict'], strict=True)
+    moments = checkpoint['optimizer']['state']
+    assert len(moments) == len(list(model.parameters())), 'there was a step of every parameter'
 
 
 def test_weight_decay_as_in_the_authors_names():

@@ -49,7 +49,8 @@ def entries():
 
 
 def test_every_config_knows_its_rows():
-    benchmarks = {path.stem for path in CONFIGS.glob('*.py')} - {path.stem for path in CONFIGS.glob('*_shapes.py')}
+    benchmarks = {path.stem for path in CONFIGS.glob('*.py') if 'No published figures' not in path.read_text()}
+    benchmarks -= {path.stem for path in CONFIGS.glob('*_shapes.py')}
     assert {row.config for row in WITH_CONFIG} == benchmarks
 
 

@@ -8,7 +8,6 @@ import argparse
 import json
 import multiprocessing
 import platform
-import re
 import resource
 import statistics
 import sys
@@ -25,23 +24,16 @@ from rich.table import Table
 from mmvit_backbones import list_backbones
 from mmvit_backbones.backbones.base import MIN_SIZE
 from mmvit_backbones.engine import count_macs
-from mmvit_backbones.engine.config import UsageError, check_device, check_folder, run
+from mmvit_backbones.engine.config import UsageError, check_device, check_folder, image_size, run
 from mmvit_backbones.files import replacing
 
 DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
 
 
-def size(text):
-    match = re.fullmatch(r'(\d+)x(\d+)', text)
-    if not match:
-        raise argparse.ArgumentTypeError(f'expected HEIGHTxWIDTH in pixels, such as 800x1344, but got {text!r}')
-    return int(match[1]), int(match[2])
-
-
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('names', nargs='+', metavar='NAME', help='<family>/<variant>, or <family> for all of its variants')
-    parser.add_argument('--size', type=size, default=(800, 1344), help='HEIGHTxWIDTH in pixels [800x1344]')
+    parser.add_argument('--size', type=image_size, default=(800, 1344), help='HEIGHTxWIDTH in pixels [800x1344]')
     parser.add_argument('--batch', type=int, default=1, help='images a batch [%(default)s]')
     parser.add_argument('--mode', choices=['infer', 'train'], default='infer', help='[%(default)s]')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='[%(default)s]')

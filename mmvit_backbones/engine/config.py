@@ -3,13 +3,14 @@ import gc
 import importlib
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
 import traceback
-from argparse import ArgumentError, ArgumentParser
+from argparse import ArgumentError, ArgumentParser, ArgumentTypeError
 from pathlib import Path
-from typing import List, NoReturn, Optional, Union
+from typing import List, NoReturn, Optional, Tuple, Union
 
 import cv2
 import torch
@@ -68,6 +69,14 @@ def add_trust_argument(parser: ArgumentParser) -> None:
     """The argument that every tool has which reads checkpoints."""
     parser.add_argument(
         '--trust', action='store_true', help='run the code in the file to read it; only if you trust its origin')
+
+
+def image_size(text: str) -> Tuple[int, int]:
+    """HEIGHTxWIDTH in pixels, as an argument of a tool."""
+    match = re.fullmatch(r'(\d+)x(\d+)', text)
+    if not match:
+        raise ArgumentTypeError(f'expected HEIGHTxWIDTH in pixels, such as 800x1344, but got {text!r}')
+    return int(match[1]), int(match[2])
 
 
 def load_config(path: str, data_root: Optional[str] = None, options: Optional[dict] = None) -> Config:
