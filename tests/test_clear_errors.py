@@ -132,6 +132,7 @@ OPTIONS = [
     (DETECTOR, 'model.backbone.arch=huge', 'model.backbone', 'has no variant', 'huge'),
     (DETECTOR, 'model.backbone.out_indices=(0,7)', 'model.backbone', 'out_indices'),
     (DETECTOR, 'model.bakbone.with_cp=True', 'takes no bakbone', 'Did you mean backbone'),
+    (DETECTOR, 'model.backbone.embed_dims=3', 'model.backbone (mmvit_backbones.CSWinTransformer)', "write arch='tiny'"),
     (DETECTOR, 'model.neck.in_chanels=3', 'model.neck (FPN) takes no in_chanels', 'Did you mean in_channels'),
     (DETECTOR, 'model.neck.type=FPM', 'model.neck', 'Did you mean', 'FPN'),
     (DETECTOR, 'model.neck.in_channels=abc', 'model.neck (FPN)'),

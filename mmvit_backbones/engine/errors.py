@@ -58,7 +58,8 @@ def _config(error: Exception, frames: List[FrameType]) -> Optional[str]:
             return f'{where} has no type. Its type names the class that is built from it.'
         return f'{where}: there is no {registry.name} of that type.{near(name, _registered(registry))}'
     unknown = re.search(r"unexpected keyword argument '(\w+)'", text)
-    if builds and isinstance(error, TypeError) and unknown and unknown[1] in builds[-1].f_locals.get('args', ()):
+    if builds and isinstance(error, TypeError) and unknown and unknown[1] in builds[-1].f_locals.get('args', ()) \
+            and not _deliberate(error):  # a check of the class's own says more
         return f'{where} takes no {unknown[1]}.{near(unknown[1], _parameters(builds[-1].f_locals["obj_cls"]))}'
     if builds and isinstance(error, TypeError) and frames[-1] is builds[-1]:
         return f'{where} can not be built: {text}'
