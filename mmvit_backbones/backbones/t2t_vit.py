@@ -69,8 +69,8 @@ class SoftSplit(nn.Linear):
         if norm is None:
             return self.convolve(x, self.weight, self.bias)
         # A patch minus its mean is the mean of each position's channels minus the patch's, plus what the channels
-        # differ from it. Of the former the patches are copied out, the latter is convolved; neither of the two holds the
-        # level of the patch, which would leave few digits of a flat one. The norm's gain goes into the weights.
+        # differ from it. Of the former the patches are copied out, the latter is convolved; neither of the two holds
+        # the level of the patch, which would leave few digits of a flat one. The norm's gain goes into the weights.
         with no_autocast(x):
             wide, k = widen(x), self.kernel_size
             level = wide.mean(-1, keepdim=True)
