@@ -1,18 +1,22 @@
 # make demo: train, evaluate and draw on a small procedural data set.   make test: the test suite.
-# Both set up .venv first (Python >= 3.10 with venv, a C++ compiler). Interrupt and repeat them as you like.
+# make test-long: what the suite leaves out because it takes minutes, such as all families compiled with Inductor.
+# All set up .venv first (Python >= 3.10 with venv, a C++ compiler). Interrupt and repeat them as you like.
 PYTHON ?= python3
 PY := .venv/bin/python
 DATA ?= data/shapes
 DEMO := maskrcnn_cswin_demo_shapes upernet_cswin_demo_shapes
 export PYTHONUNBUFFERED := 1
 
-.PHONY: setup test demo
+.PHONY: setup test test-long demo
 
 setup:
 	@bash tools/setup_env.sh $(PYTHON)
 
 test: setup
 	$(PY) -m pytest
+
+test-long: setup
+	$(PY) -m pytest -m long
 
 demo: setup
 	$(PY) tools/make_shapes.py $(DATA)

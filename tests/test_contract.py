@@ -163,6 +163,23 @@ def test_compiles_as_one_graph(smallest):
         assert close(expected, torch.compile(model, fullgraph=True, backend='eager')(image(70, 101)))
 
 
+def compiles_with_inductor(model):
+    torch._dynamo.reset()
+    with torch.no_grad():
+        expected = model(image(70, 101))
+        assert close(expected, torch.compile(model, fullgraph=True)(image(70, 101)))
+
+
+@pytest.mark.parametrize('family', ['fcvit', 'pvt_v2', 'swin'])
+def test_first_stage_compiles_with_inductor(family):
+    compiles_with_inductor(tiny(SMALLEST[family], out_indices=(0, )))
+
+
+@pytest.mark.long
+def test_compiles_with_inductor(smallest):
+    compiles_with_inductor(tiny(smallest))
+
+
 def test_layer_depth(smallest):
     model = build(smallest)
     depths = {name: model.layer_depth(name) for name, _ in model.named_parameters()}

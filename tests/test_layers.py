@@ -3,8 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmvit_backbones.layers import (DepthwiseConv, DropPath, RelativePositionBias, attention, drop_path_rates, merge_windows,
-                                    pad_to_multiple, split_windows)
+from mmvit_backbones.layers import (DepthwiseConv, DropPath, RelativePositionBias, attention, drop_path_rates,
+                                    merge_windows, pad_to_multiple, split_windows)
 
 
 def test_windows_are_put_back():

@@ -49,7 +49,8 @@ def same(plain, saving):
 COMPILED = pytest.mark.skipif(torch.__version__ < TorchVersion('2.5'), reason='PyTorch 2.1 compiles no functional_call')
 
 
-@pytest.mark.parametrize('backend', [None, pytest.param('eager', marks=COMPILED), pytest.param('aot_eager', marks=COMPILED)])
+@pytest.mark.parametrize(
+    'backend', [None, *(pytest.param(name, marks=COMPILED) for name in ('eager', 'aot_eager'))])
 def test_recomputation_leaves_statistics_alone(stages, backend):
     plain, saving, x = stages
     torch._dynamo.reset()

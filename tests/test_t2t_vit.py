@@ -1,10 +1,11 @@
 """T2T-ViT: the authors' numbers at the places that its pyramid is made of, and the pyramid."""
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import DATA, authors_state, build, read_record
 from parity import compare, image
 
-from mmvit_backbones.backbones.t2t_vit import sinusoid
+from mmvit_backbones.backbones.t2t_vit import PatchNorm, SoftSplit, sinusoid
 
 RECORDS = ('t2t_vit_7', 't2t_vit_t_14')
 CASES = [(name, kind, i) for name in RECORDS for kind in ('cases', 'derived_cases')
@@ -51,3 +52,28 @@ def test_rgb_weights_see_the_same_in_equal_channels(channels):
     with torch.no_grad():
         for a, b in zip(rgb(x.expand(-1, 3, -1, -1)), other(x.expand(-1, channels, -1, -1))):
             assert torch.allclose(a, b, atol=1e-4)
+
+
+FLAT = {
+    'beige': lambda x: torch.tensor([1.2, .9, .4]).expand_as(x),
+    'page with a bar': lambda x: torch.cat([torch.full_like(x[:, :30], 2.64), torch.full_like(x[:, 30:], -2.1)], dim=1),
+    'nearly white': lambda x: 2.64 + 1e-2 * x,
+    'nearly beige': lambda x: torch.tensor([1.2, .9, .4]) + 1e-3 * x,
+    'noise': lambda x: x,
+}  # yapf: disable
+
+
+@pytest.mark.parametrize('image_of', FLAT.values(), ids=list(FLAT))
+@pytest.mark.parametrize('channels', [3, 1])
+def test_digits_of_the_norm_of_flat_patches(image_of, channels):
+    torch.manual_seed(0)
+    split, norm = SoftSplit(channels, 32, 7, 4, 2), PatchNorm(49 * channels)
+    for value in norm.parameters():
+        torch.nn.init.normal_(value)
+    x = image_of(torch.randn(2, 40, 60, 3))[..., :channels]
+    patches = F.unfold(x.double().permute(0, 3, 1, 2), 7, padding=2, stride=4).transpose(1, 2)
+    with torch.no_grad():
+        out = split(x, norm).flatten(1, 2)
+        split.double(), norm.double()
+        expected = F.linear(norm(patches), split.weight, split.bias)
+    assert (out - expected).abs().max() < 2e-4 * expected.std()

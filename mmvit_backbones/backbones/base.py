@@ -225,16 +225,16 @@ class Backbone(BaseModule):
     # What everybody gets.
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """(B, in_channels, H, W) with B >= 1 and H, W >= 32 -> the levels of ``out_indices``, each (B, C, H / s, W / s).
+        """(B, in_channels, H, W), B >= 1, H and W >= 32 -> the levels of ``out_indices``, each (B, C, H / s, W / s).
 
         The sizes of the levels are rounded as in the authors' code. Results are contiguous: inside, maps are
         channels-last, but operators of mmcv such as RoIAlign read memory as NCHW whatever the strides say.
         """
         if x.dim() != 4 or x.shape[0] == 0 or x.shape[1] != self.in_channels or min(x.shape[2:]) < MIN_SIZE:
             raise ValueError(
-                f'{type(self).__name__} expects images (B, {self.in_channels}, H, W) with B >= 1 and H, W >= {MIN_SIZE}, '
-                f'but got {tuple(x.shape)}. Leave out empty batches; for other channels set in_channels; pad or enlarge '
-                f'images that are too small.')
+                f'{type(self).__name__} expects images (B, {self.in_channels}, H, W), B >= 1, H and W >= {MIN_SIZE}, '
+                f'but got {tuple(x.shape)}. Leave out empty batches; for other channels set in_channels; pad or '
+                f'enlarge images that are too small.')
         x = self.patch_embed(x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1))
         outs = []
         for i, stage in enumerate(self.stages):

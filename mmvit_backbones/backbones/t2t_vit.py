@@ -74,17 +74,26 @@ class SoftSplit(nn.Linear):
         """
         if norm is None:
             return self.convolve(x, self.weight, self.bias)
-        # The statistics of a patch are averages over a box, and the norm's gain and shift go into the linear layer.
+        # A patch minus its mean is the mean of each position's channels minus the patch's, plus what the channels
+        # differ from it. Of the former the patches are copied out, the latter is convolved; neither of the two holds
+        # the level of the patch, which would leave few digits of a flat one. The norm's gain goes into the weights.
         with no_autocast(x):
-            wide, weight = widen(x), widen(self.weight * norm.weight)
-            moments = torch.stack([wide.mean(-1), wide.square().mean(-1)], dim=1)
-            mean, square = F.avg_pool2d(moments, self.kernel_size, self.stride, self.padding).unsqueeze(-1).unbind(1)
-            scale = ((square - mean * mean).clamp(min=0) + norm.eps).rsqrt()
+            wide, k = widen(x), self.kernel_size
+            level = wide.mean(-1, keepdim=True)
+            rest = wide - level
+            levels = F.unfold(level.permute(0, 3, 1, 2), k, 1, self.padding, self.stride).transpose(1, 2)
+            levels = levels - levels.mean(-1, keepdim=True)  # (B, H' * W', k * k)
+            weight = widen(self.weight * norm.weight).unflatten(1, (-1, k * k))  # (dim, in_dim, k * k)
+            out = self.convolve(rest, (weight - weight.mean(1, keepdim=True)).flatten(1))
+            weight = weight.sum(1)
+            weight = weight - weight.mean(1, keepdim=True)  # what rounding left of the mean does not count
+            out = torch.addmm(out.flatten(0, 2), levels.flatten(0, 1), weight.t()).view(out.shape)
+            var = F.avg_pool2d(rest.square().mean(-1).unsqueeze(1), k, self.stride, self.padding)
+            var = var.permute(0, 2, 3, 1) + levels.square().mean(-1).view(*out.shape[:3], 1)
             shift = self.weight @ norm.bias
             if self.bias is not None:
                 shift = shift + self.bias
-            out = torch.addcmul(shift, self.convolve(wide, weight), scale)
-            return torch.addcmul(out, -mean * scale, weight.sum(1)).to(x.dtype)
+            return torch.addcmul(shift, out, (var + norm.eps).rsqrt()).to(x.dtype)
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> Tensor:
         weight = weight.unflatten(1, (-1, self.kernel_size, self.kernel_size))

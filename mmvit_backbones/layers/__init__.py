@@ -14,8 +14,8 @@ from .windows import merge_windows, pad_to_multiple, split_windows
 
 __all__ = [
     'attention', 'conv_map', 'ConvEmbed', 'ConvMlp', 'crop_bias', 'DepthwiseConv', 'drop_path_rates', 'DropPath',
-    'group_attention', 'group_tokens', 'GroupNorm1', 'Groups', 'init_conv_fan_out', 'list_windows', 'merge_windows', 'Mlp', 'no_autocast',
-    'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'PositionalEncodingGenerator', 'PreNormBlock',
-    'RelativePositionBias', 'reorder', 'resize_position', 'sort_windows', 'SpatialReductionAttention', 'split_windows',
-    'widen'
+    'group_attention', 'group_tokens', 'GroupNorm1', 'Groups', 'init_conv_fan_out', 'list_windows', 'merge_windows',
+    'Mlp', 'no_autocast', 'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'PositionalEncodingGenerator',
+    'PreNormBlock', 'RelativePositionBias', 'reorder', 'resize_position', 'sort_windows', 'SpatialReductionAttention',
+    'split_windows', 'widen'
 ]
