@@ -15,6 +15,7 @@ _spec.loader.exec_module(tool)
 
 
 def largest(name, form, size):
+    torch.manual_seed(0)
     model = tool.Export(tiny(name)).eval()
     with torch.no_grad():
         _, exported = tool.export(model, torch.randn(1, 3, *size), SimpleNamespace(format=form, dynamic=False))
@@ -23,7 +24,8 @@ def largest(name, form, size):
 
 @pytest.mark.parametrize('form, size', [('onnx', (70, 101)), ('torch', (64, 96))])
 def test_every_family(smallest, form, size):
-    assert largest(smallest, form, size) < .1
+    # T2T-ViT takes exponentials of squares; SG-Former sorts tokens that random weights hardly tell apart
+    assert largest(smallest, form, size) < (.1 if smallest.startswith(('t2t', 'sg_')) else 1e-4)
 
 
 def main(monkeypatch, *arguments):

@@ -399,14 +399,12 @@ def test_a_dumped_config_imports_nothing(tmp_path):
 
 def test_what_mmengine_dumps_is_read_as_mmengine_reads_it(tmp_path):
     settings = dict(
-        text='a\'b"\n\u2028\\', numbers=[1, -2, -.5, 1e-8, 2**40, True, None], nested=((1, (2, [3, dict(a=())])), [], {}),
+        quotes='a\'b"\n\u2028\\', numbers=[1, -2, -.5, 1e-8, 2**40, True, None], nested=((1, (2, [3, dict(a=())])), [], {}),
         marked={'a.b': 1, 'c d': dict(e=[{'f-g': dict(h=1)}])}, indexed={0: 'a', 1: dict(b=2)}, long=['word ' * 40] * 3)
     Config(settings).dump(tmp_path / 'config.py')
     assert read_dumped(tmp_path / 'config.py') == Config.fromfile(tmp_path / 'config.py').to_dict() == settings
     Config(dict(a=float('inf'), b=[-float('inf'), float('nan')])).dump(tmp_path / 'config.py')
     assert str(read_dumped(tmp_path / 'config.py')) == "{'a': inf, 'b': [-inf, nan]}"
-
-
 
 
 def put(name, content):
