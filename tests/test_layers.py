@@ -2,9 +2,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from mmvit_backbones.layers import (DepthwiseConv, DropPath, RelativePositionBias, attention, drop_path_rates,
-                                    merge_windows, pad_to_multiple, split_windows)
+from mmvit_backbones.backbones.fcvit import ChannelMixer
+from mmvit_backbones.layers import (ConvMlp, DepthwiseConv, DropPath, Mlp, RelativePositionBias, attention,
+                                    drop_path_rates, merge_windows, mlp, pad_to_multiple, split_windows)
 
 
 def test_windows_are_put_back():
@@ -113,3 +115,25 @@ def test_depthwise_convolution_under_autocast():
     for a, value in zip(half, (x, conv.weight, conv.bias)):
         assert out.dtype == torch.bfloat16 and a.dtype == torch.float32
         assert (a - value.grad).abs().max() < .02 * value.grad.abs().max()
+
+
+@pytest.mark.parametrize('shape', [(1, 19, 23), (2, 40, 7), (3, 5, 5)])
+@pytest.mark.parametrize('build', [
+    lambda: Mlp(8, 32),
+    lambda: ConvMlp(8, 32),
+    lambda: ConvMlp(8, 32, conv_act=nn.ReLU(inplace=True)),
+    lambda: ChannelMixer(8, 32),
+], ids=['Mlp', 'ConvMlp', 'linear', 'FCViT'])
+def test_pieces_make_the_same_map(build, shape, monkeypatch):
+    """Without gradients, CPUs run through a map piece by piece; borders and neighbours are as in one go."""
+    part, x = build(), torch.randn(*shape, 8)
+    whole = part(x)
+    calls = []
+    part.fc1.register_forward_hook(lambda *args: calls.append(1))
+    monkeypatch.setattr(mlp, 'PIECE', 32 * 3 * shape[2])
+    with torch.no_grad():
+        assert torch.allclose(part(x), whole, rtol=1e-5, atol=1e-6)
+    assert len(calls) > 1
+    calls.clear()
+    part(x)
+    assert len(calls) == 1, 'with gradients in one go'

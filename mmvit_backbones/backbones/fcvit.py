@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import DepthwiseConv, DropPath, GroupNorm1, conv_map, init_conv_fan_out, no_autocast, widen
+from ..layers import DepthwiseConv, DropPath, GroupNorm1, conv_map, convolve_between, init_conv_fan_out, no_autocast, widen
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -102,8 +102,7 @@ class ChannelMixer(nn.Module):
         self.fc2 = nn.Conv2d(hidden_dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(0, 3, 1, 2)
-        return self.fc2(self.act(self.dwconv(self.fc1(x)))).permute(0, 2, 3, 1)
+        return convolve_between(self.dwconv, x, lambda x: conv_map(self.fc1, x), lambda x: conv_map(self.fc2, self.act(x)))
 
 
 class FCViTBlock(nn.Module):

@@ -1,9 +1,16 @@
 """Feed-forward parts of a block."""
-from typing import Optional
+from typing import Callable, Optional
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .eager import runs_on_cpu
 from .patch import conv_map
+
+PIECE = 1 << 21
+"""Hidden values that are computed at once on CPUs without gradients: more of them leave the caches, and every map takes
+fresh pages from the system, which cost more than the arithmetic."""
 
 
 class Mlp(nn.Module):
@@ -21,7 +28,11 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.act(self.fc1(x)))
+        count = PIECE // self.fc1.out_features
+        if torch.is_grad_enabled() or not runs_on_cpu(x) or x[..., 0].numel() <= count:
+            return self.fc2(self.act(self.fc1(x)))
+        pieces = x.flatten(0, -2).split(count)
+        return torch.cat([self.fc2(self.act(self.fc1(piece))) for piece in pieces]).view_as(x)
 
 
 class ConvMlp(nn.Module):
@@ -48,4 +59,27 @@ class ConvMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)"""
-        return self.fc2(self.act(conv_map(self.dwconv, self.conv_act(self.fc1(x)))))
+        return convolve_between(self.dwconv, x, lambda x: self.conv_act(self.fc1(x)), lambda x: self.fc2(self.act(x)))
+
+
+def convolve_between(conv: nn.Conv2d, x: Tensor, before: Callable[[Tensor], Tensor],
+                     after: Callable[[Tensor], Tensor]) -> Tensor:
+    """after(conv(before(x))) for maps, (B, H, W, C) -> (B, H, W, C'), on CPUs without gradients some rows at a time.
+
+    Args:
+        conv: Depth-wise, 3 x 3, with a border of one zero.
+        x: Map.
+        before, after: From map to map, each position by itself.
+    """
+    B, H, W, _ = x.shape
+    rows = max(PIECE // (B * W * conv.out_channels), 1)
+    if torch.is_grad_enabled() or not runs_on_cpu(x) or H <= rows:
+        return after(conv_map(conv, before(x)))
+    pieces = []
+    for start in range(0, H, rows):
+        end = min(start + rows, H)
+        piece = before(x[:, max(start - 1, 0):end + 1])  # with the neighbours that the convolution sees
+        piece = F.pad(piece, (0, 0, 0, 0, int(start == 0), int(end == H)))
+        piece = F.conv2d(piece.permute(0, 3, 1, 2), conv.weight, conv.bias, padding=(0, 1), groups=conv.groups)
+        pieces.append(after(piece.permute(0, 2, 3, 1)))
+    return torch.cat(pieces, 1)
