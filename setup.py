@@ -19,7 +19,7 @@ def requirements(name):
 
 
 def link_mim_files():
-    """Links configs, tools and the model index into the package, so that a package installed for editing follows them."""
+    """Links configs, tools and the model index into the package, for an installation for editing."""
     MIM.mkdir(exist_ok=True)
     for name in MIM_FILES:
         target = MIM / name

@@ -39,7 +39,8 @@ def tree(tmp_path):
 def build_wheel(tree):
     """Builds a wheel in a tree; returns what pip printed and the wheel, opened."""
     log = subprocess.run(
-        [sys.executable, '-m', 'pip', '--verbose', 'wheel', '--no-deps', '--no-build-isolation', '--wheel-dir', tree / 'dist', '.'],
+        [sys.executable, '-m', 'pip', '--verbose', 'wheel', '--no-deps', '--no-build-isolation',
+         '--wheel-dir', tree / 'dist', '.'],
         cwd=tree, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
     wheel, = (tree / 'dist').glob('*.whl')
     return log, zipfile.ZipFile(wheel)
@@ -47,7 +48,8 @@ def build_wheel(tree):
 
 def test_wheel_holds_what_the_tree_holds(tree, tmp_path, monkeypatch, capsys):
     package = tree / 'mmvit_backbones'
-    extra = [package / 'left_over.py', package / 'results' / 'papers' / 'left_over.json', tree / 'configs' / 'left_over.py']
+    extra = [folder / 'left_over.py' for folder in (package, package / 'layers', tree / 'configs')]
+    extra.append(package / 'results' / 'papers' / 'left_over.json')
     for path in extra:
         path.write_text('')
     assert len([name for name in build_wheel(tree)[1].namelist() if 'left_over' in name]) == len(extra)
