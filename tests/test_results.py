@@ -1,6 +1,7 @@
 """Published results, counted cost, own runs, and the tables of them."""
 import csv
 import dataclasses
+import html
 import io
 import json
 import os
@@ -263,6 +264,45 @@ def test_page(entries):
     row = next(row for row in data['records'] if row['config'] == 'maskrcnn_swin_s_3x_coco')
     assert row['label'] == 'S' and row['box_ap'] == 48.5 and round(row['common_gmacs_all']) == 357
     assert '"DATA"' not in page
+
+
+def test_legends_speak_of_counts_where_there_are_some(entries):
+    rows = [row for row in RESULTS if row.method == 'mask_rcnn']
+    for write in (to_html, to_markdown, lambda entries: str(to_rich(entries))):
+        assert 'Counted here' in write(entries) and 'Counted here' not in write(compare(rows, None))
+
+
+BROWSER = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+PHONE = """<iframe id="page" src="page.html" style="width: 390px; height: 844px"></iframe><pre id="found"></pre>
+<script>page.onload = () => {
+  const {documentElement: root, body} = page.contentDocument;
+  const all = (path) => [...body.querySelectorAll(path)], texts = (path) => all(path).map((e) => e.textContent);
+  const wide = all('*').filter((e) => !e.closest('table') && e.getBoundingClientRect().right > root.clientWidth + 1);
+  found.textContent = JSON.stringify({
+    width: root.scrollWidth - root.clientWidth, wide: wide.map((e) => e.outerHTML.slice(0, 80)),
+    labels: texts('svg .label'), legend: texts('#legend > div')});
+}</script>"""
+
+
+@pytest.mark.skipif(not BROWSER, reason='needs a browser: chromium or google-chrome')
+@pytest.mark.parametrize('counted', [True, False])
+def test_page_on_a_phone(entries, tmp_path, counted):
+    """Nothing but the table is wider than the screen, and GFLOPs at unequal inputs are marked."""
+    rows = [row for row in RESULTS if row.method == 'mask_rcnn' and row.schedule == '1x']
+    (tmp_path / 'page.html').write_text(to_html(entries if counted else compare(rows, None)), encoding='utf-8')
+    (tmp_path / 'phone.html').write_text(PHONE)
+    shown = subprocess.run(
+        [BROWSER, '--headless', '--no-sandbox', '--disable-gpu', '--allow-file-access-from-files',
+         f'--user-data-dir={tmp_path}/profile', '--virtual-time-budget=5000', '--dump-dom', tmp_path / 'phone.html'],
+        check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    found = json.loads(html.unescape(re.search('<pre id="found">(.*)</pre>', shown)[1]))
+    assert found['width'] == 0 and found['wide'] == []
+    marks = [label.partition(' at ')[2] for label in found['labels']]
+    if counted:  # and so drawn against counted cost
+        assert marks and set(marks) == {''}
+    else:
+        assert any(text.startswith('GFLOPs at 800x1280, but for') for text in found['legend'])
+        assert set(marks) == {'', '?', '800x600'}
 
 
 def test_documents_are_not_stale(entries):

@@ -17,13 +17,14 @@ from .speed import Speed
 WAYS = 'modules', 'all'
 TITLES = {**METHODS, **OTHER_METHODS}
 TASK_SCORES = dict(coco=('box_ap', 'mask_ap'), ade20k=('miou', 'miou_ms'), imagenet=('top1', 'top5'))
-LEGEND = (
-    'Scores are published, not ours. GFLOPs are as the papers print them: multiply-adds, whatever they are called. '
+PUBLISHED_LEGEND = (
+    'Scores are published, not ours. GFLOPs are as the papers print them: multiply-adds, whatever they are called. ')
+COUNTED_LEGEND = (
     'Counted here, on the whole detector or segmentor: parameters; GMACs, thousand millions of multiply-adds (FLOPs are '
     'twice as many), by `modules` (convolution, linear and norm layers, without the products of attention: what mmdet '
     "2's get_flops printed) and by `all` (with these). Box heads count 1000 proposals and mask heads 100. difference: "
     'published less counted, by the way of counting that is nearer; = where they agree to the printed digit. An input in '
-    'parentheses is not stated by the paper. A question mark: recollected, not verified.')
+    'parentheses is not stated by the paper. ')
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,12 @@ def columns(entries: Sequence[Entry], task: str, numbers: Dict[str, int], source
     ]
 
 
+def legend(entries: Sequence[Entry]) -> str:
+    """What the figures are; of counted ones only where there are any."""
+    counted = COUNTED_LEGEND if any(e.cost for e in entries) else ''
+    return f'{PUBLISHED_LEGEND}{counted}A question mark: recollected, not verified.'
+
+
 def by_method(entries: Sequence[Entry]) -> Dict[str, List[Entry]]:
     """The entries by method, those with configs first, and within a method by family."""
     groups = {method: [e for e in entries if e.result.method == method] for method in TITLES}
@@ -206,7 +213,7 @@ def to_rich(entries: Sequence[Entry]) -> List[Union[Table, str]]:
             table.add_row(*row)
         parts.append(table)
     numbered = [*text.notes.items(), *text.sources.items()]
-    return [*parts, LEGEND, *(f'{number}  {note}' for note, number in numbered), *text.runs]
+    return [*parts, legend(entries), *(f'{number}  {note}' for note, number in numbered), *text.runs]
 
 
 def to_markdown(entries: Sequence[Entry], level: int = 2) -> str:
@@ -220,7 +227,7 @@ def to_markdown(entries: Sequence[Entry], level: int = 2) -> str:
         ('Sources', '\n'.join(f'- {number}: {source}' for source, number in text.sources.items())),
         ('Own runs', '\n'.join(f'- {run}' for run in text.runs)),
     ]
-    return '\n\n'.join([LEGEND, *(f'{"#" * level} {title}\n\n{body}' for title, body in parts if body)]) + '\n'
+    return '\n\n'.join([legend(entries), *(f'{"#" * level} {title}\n\n{body}' for title, body in parts if body)]) + '\n'
 
 
 def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]], justify: Sequence[str] = ()) -> str:
