@@ -1,7 +1,9 @@
 """Each tool does a tiny real job, as a user would call it."""
 import json
 import os
+import platform
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from conftest import DATA, ROOT, authors_state, build, call, read_record
+from conftest import DATA, ROOT, SMALLEST, authors_state, build, call, read_record
 
 from mmvit_backbones.datasets import make_shapes
 
@@ -182,7 +184,38 @@ def test_convert_checkpoint(tmp_path):
 def test_benchmark(tmp_path, mode):
     out = call('benchmark.py', 'cswin/tiny', '--size', '224x224', '--mode', mode, '--device', 'cpu', '--runs', '2', '--json', tmp_path / 'x.json')
     assert 'cswin/tiny' in out
-    row, = json.loads((tmp_path / 'x.json').read_text())['rows']
+    data = json.loads((tmp_path / 'x.json').read_text())
+    row, = data['rows']
     assert row['params'] == sum(p.numel() for p in build('cswin/tiny').parameters())
     assert round(row['macs'] / 1e9, 2) == 4.33 and row['flops'] == 2 * row['macs']
     assert row['latency'] > 0 and row['peak_memory'] > 0 and 0 < row['share_of_matmul_rate'] < 2
+    assert data['machine']['cpu'] and 1 <= data['machine']['threads'] <= data['machine']['cpus']
+    assert str(tmp_path) not in json.dumps(data) and platform.node() not in json.dumps(data), 'files that may be published'
+
+
+@pytest.mark.parametrize('package, name, size, mode', [('timm', 'pvt_v2/b0', '64x96', 'train'), ('mmdet', 'swin/tiny', '64x64', 'infer')])
+def test_benchmark_beside_a_peer(tmp_path, package, name, size, mode):
+    pytest.importorskip(package)
+    out = call('benchmark.py', name, 'cswin/tiny', '--size', size, '--mode', mode, '--device', 'cpu', '--runs', '1', '--peer', package,
+               '--json', tmp_path / 'x.json')
+    assert f'not in {package}: cswin/tiny' in out and 'times as fast' in out
+    row, = json.loads((tmp_path / 'x.json').read_text())['rows']
+    assert row['name'] == name and row['difference'] < 1e-4 and row['peer_latency'] > 0
+
+
+def test_benchmark_times_nothing_beside_another_function():
+    """At 224 x 224 the last stage is one window, which timm does not shift, and the authors' dense code does."""
+    pytest.importorskip('timm')
+    out = call('benchmark.py', 'swin/tiny', '--size', '224x224', '--device', 'cpu', '--runs', '1', '--peer', 'timm', status=2)
+    assert 'swin_tiny_patch4_window7_224 is not the same function' in out and 'Traceback' not in out
+
+
+def test_sizes_of_the_benchmark():
+    """Every family has a small and a base variant, by the number of parameters and among those with weights."""
+    choose = runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))['choose']
+    small, base = choose(['small']), choose(['base'])
+    assert {name.split('/')[0] for name in small} == {name.split('/')[0] for name in base} == set(SMALLEST)
+    assert {'swin/tiny', 'pvt_v2/b2', 't2t_vit/t2t_vit_14'} < set(small)
+    assert {'swin/base', 'cswin/base', 'pvt_v2/b5', 'twins_svt/large'} < set(base)
+    both = choose(['small', 'base', 'swin/tiny'])
+    assert len(both) == len(set(both)) and set(both) == {*small, *base}

@@ -23,6 +23,7 @@ from mmengine.runner import Runner
 from .. import __version__
 from .data import data_faults, join, nodes
 from .errors import explain, near
+from .machine import limit_threads
 
 INSTALL = 'Install the OpenMMLab packages: pip install -e .[onedl] (README, section Installation)'
 DATA_ADVICE = ('Put the data there, or name its folder with --data-root DIR. The layouts are in the README, section Data; '
@@ -324,11 +325,12 @@ def code_state() -> str:
 
 
 def run(main) -> None:
-    """Calls a tool's main function, then ends its process group.
+    """Calls a tool's main function, with as many threads as it may have, then ends its process group.
 
     What the caller can put right ends with one line and exit status 2; `explain` finds it among the exceptions of others.
     """
     from ..checkpoints import CheckpointError
+    limit_threads()
     try:
         main()
     except (UsageError, CheckpointError) as error:

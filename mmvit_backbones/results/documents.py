@@ -1,4 +1,4 @@
-"""The files of the repository that are written from the results: tables, model index and metafiles."""
+"""The files of the repository that are written from results and measurements: tables, model index and metafiles."""
 from pathlib import Path
 from typing import Dict, Sequence
 
@@ -10,6 +10,7 @@ from .. import list_backbones
 from ..checkpoints import ZOO
 from ..engine.flops import count_macs
 from .published import FAMILIES, METHODS, Result, ResultsError, load_results
+from .speed_tables import speed_document
 from .table import Entry, markdown_table, size_text, to_markdown
 
 PAPERS = {
@@ -25,14 +26,14 @@ BEGIN, END = '<!-- begin: backbones, written by tools/compare.py --update-docs -
 
 
 def documents(root: Path, entries: Sequence[Entry]) -> Dict[Path, str]:
-    """{path: content} of every file that is written from the results.
+    """{path: content} of every file that is written from the results, published and measured.
 
     Args:
         root: The repository.
         entries: All detection and segmentation rows, counted, without own runs.
 
     Raises:
-        ResultsError: The README has no place for its table.
+        ResultsError: The README has no place for its table, or a file of docs/speed is damaged.
     """
     readme = (root / 'README.md').read_text(encoding='utf-8')
     if readme.count(BEGIN) != 1 or readme.count(END) != 1:
@@ -44,6 +45,7 @@ def documents(root: Path, entries: Sequence[Entry]) -> Dict[Path, str]:
     found = {
         root / 'README.md': f'{before}{BEGIN}\n{backbones()}{END}{after}',
         root / 'docs' / 'model_zoo.md': zoo + to_markdown(entries),
+        root / 'docs' / 'speed.md': speed_document(root / 'docs' / 'speed'),
         root / 'model-index.yml': _yaml(dict(Import=[f'configs/metafile_{family}.yml' for family in FAMILIES])),
     }
     for family in FAMILIES:
