@@ -71,7 +71,7 @@ def choose(names):
     for name in names:
         found = of_size(name) if name in SIZES else [key for key in known if name in (key, key.split('/')[0])]
         if not found:
-            raise UsageError(f'{name} is not known. Known: {", ".join([*SIZES, *known])}')
+            raise UsageError(f'{name} is not known. Known: {", ".join([*known, *SIZES])}')
         chosen += found
     return list(dict.fromkeys(chosen))
 
