@@ -58,6 +58,19 @@ def authors_state(record, case=None):
     return state
 
 
+def pytest_collection_finish(session):
+    """Tests that need a GPU, asked for where there is none, are no success."""
+    if session.config.option.markexpr == 'gpu' and not torch.cuda.is_available():
+        pytest.exit(f'PyTorch {torch.__version__} finds no GPU here: nothing was tested', returncode=2)
+
+
+@pytest.fixture(params=['cpu', pytest.param('cuda', marks=pytest.mark.gpu)])
+def device(request, monkeypatch):
+    """The CPU, and, where -m gpu asks for it, the GPU, with all digits of float32."""
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    return request.param
+
+
 @pytest.fixture(params=sorted(SMALLEST))
 def family(request):
     """Every family in turn."""

@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from contextlib import nullcontext
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -85,6 +86,7 @@ def of_size(size):
     return found
 
 
+@lru_cache(maxsize=None)
 def parameters(name):
     with torch.device('meta'):
         return sum(p.numel() for p in MODELS.build(list_backbones()[name]).parameters())
