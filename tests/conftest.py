@@ -37,7 +37,8 @@ def backbone_class(name):
 
 def records(family=None):
     """[(name, path)] of the authors' records that tests/data holds."""
-    return [(f'{path.parent.name}/{path.stem}', path) for path in sorted(DATA.glob(f'{family or "*"}/*.json'))]
+    paths = sorted(path for path in DATA.glob(f'{family or "*"}/*.json') if path.stem != 'logits')
+    return [(f'{path.parent.name}/{path.stem}', path) for path in paths]
 
 
 def read_record(path):

@@ -3,9 +3,9 @@
 New in it: attention in windows that do not overlap, which every second block shifts by half a window, so that
 neighbours meet; and a learned bias for each offset between two tokens of a window.
 
-Facts from SwinTransformer/Swin-Transformer-Object-Detection@c7b2011 (MIT, Microsoft's file), the dense code. Unlike
-the classifier it shifts in the last stage too, where a single window may cover the map. Left out: absolute position
-embedding, which no published model has.
+Facts from SwinTransformer/Swin-Transformer-Object-Detection@c7b2011 (MIT, Microsoft's file), the dense code, and from
+microsoft/Swin-Transformer@f82860b, the classifier. The former shifts in the last stage too, where a single window may
+cover the map; the latter does not. Left out: absolute position embedding, which no published model has.
 """
 from typing import Optional, Sequence, Tuple
 
@@ -87,16 +87,19 @@ class SwinStage(Stage):
     Args:
         blocks, downsample, with_cp: As `Stage`.
         window: Side of a window in tokens.
+        shift_always: Also where a window covers the height or the width of the map.
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], downsample: Optional[nn.Module], with_cp: bool,
-                 window: int) -> None:
+    def __init__(self, blocks: Sequence[nn.Module], downsample: Optional[nn.Module], with_cp: bool, window: int,
+                 shift_always: bool) -> None:
         super().__init__(blocks, downsample, with_cp)
         self.window = window
+        self.shift_always = shift_always
 
     def context(self, x: Tensor) -> Sequence[tuple]:
         size = (len(x), *(-(-side // self.window) * self.window for side in x.shape[1:3]))  # padded
-        shifts = (0, self.window // 2)[:len(self.blocks)]
+        shift = self.window // 2 if self.shift_always or min(x.shape[1:3]) > self.window else 0
+        shifts = (0, shift)[:len(self.blocks)]
         return [shifted_windows(size, self.window, shift, x.device) for shift in shifts]
 
 
@@ -134,7 +137,7 @@ class SwinTransformer(Backbone):
         for rate in drop_path:
             attn = ShiftedWindowAttention(dims[i], heads[i], window)
             blocks.append(PreNormBlock(dims[i], attn, Mlp(dims[i], int(dims[i] * ratio)), rate))
-        return SwinStage(blocks, downsample, self.with_cp, window)
+        return SwinStage(blocks, downsample, self.with_cp, window, shift_always=self.out_type == 'featmap')
 
     rename = (
         (r'^layers\.(\d)\.downsample\.', lambda match: f'stages.{int(match[1]) + 1}.downsample.'),
@@ -142,7 +145,7 @@ class SwinTransformer(Backbone):
         (r'\.(attn_mask|relative_position_index)$', None),
         (r'\.relative_position_bias_table$', '.position.relative_position_bias_table'),
         (r'^mask_token$', None),  # SimMIM's, as recollected
-        (r'^(norm|head)\.', None),
+        (r'^head\.', None),
     )
     other_layouts = {
         "OpenMMLab's": (
@@ -158,6 +161,6 @@ class SwinTransformer(Backbone):
             (r'^layers\.', 'stages.'),
             (r'\.(attn_mask|relative_position_index)$', None),
             (r'\.relative_position_bias_table$', '.position.relative_position_bias_table'),
-            (r'^(norm|head)\.', None),
+            (r'^head\.', None),
         ),
     }
