@@ -26,8 +26,9 @@ test-long: setup
 
 test-gpu: PY := $(or $(wildcard .venv/bin/python),$(PYTHON))
 test-gpu:
-	$(PY) -m pytest -m gpu -s
-	PY=$(PY) bash tools/record_speed.sh cuda work_dirs/speed
+	@# Figures are taken after failed tests too, but not without a GPU.
+	$(PY) -m pytest -m gpu -s; status=$$?; \
+	    [ $$status -gt 1 ] || PY=$(PY) bash tools/record_speed.sh cuda work_dirs/speed; exit $$status
 
 speed: setup
 	PY=$(PY) bash tools/record_speed.sh $(DEVICE)

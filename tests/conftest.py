@@ -94,6 +94,17 @@ def tiny(name, **options):
     return build(name, arch=dict(row, depths=tuple(min(depth, 2) for depth in row['depths'])), **options)
 
 
+def hide(folder, *packages):
+    """Python finds none of the packages where PYTHONPATH names the folder."""
+    (folder / 'sitecustomize.py').write_text(f"""if True:
+        import sys
+        class Hidden:
+            def find_spec(self, name, path=None, target=None):
+                if name.split('.')[0] in {packages}:
+                    raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
+        sys.meta_path.insert(0, Hidden())""")
+
+
 def call(*command, status=0, **environment):
     """Runs a tool, or another program, from the repository; returns what it printed."""
     command = [str(part) for part in command]

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from conftest import DATA, ROOT, SMALLEST, authors_state, build, call, read_record
+from conftest import DATA, ROOT, SMALLEST, authors_state, build, call, hide, read_record
 
 from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine.config import UsageError
@@ -62,13 +62,7 @@ def test_help(tool):
 @pytest.mark.parametrize('tool', ['train.py', 'test.py', 'predict.py'])
 def test_without_openmmlab(tool, tmp_path):
     """A missing package is named, with what installs it."""
-    (tmp_path / 'sitecustomize.py').write_text(
-        'import sys\n'
-        'class Hidden:\n'
-        '    def find_spec(self, name, path=None, target=None):\n'
-        '        if name.split(".")[0] in ("mmdet", "mmcv", "mmseg"):\n'
-        '            raise ModuleNotFoundError(f"No module named {name!r}", name=name)\n'
-        'sys.meta_path.insert(0, Hidden())\n')
+    hide(tmp_path, 'mmdet', 'mmcv', 'mmseg')
     assert 'usage:' in call(tool, '--help', PYTHONPATH=str(tmp_path))
     (tmp_path / 'x.pth').write_bytes(b'x')
     (tmp_path / 'x.png').write_bytes(b'x')
