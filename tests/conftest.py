@@ -69,6 +69,12 @@ def pytest_collection_finish(session):
         pytest.exit(f'PyTorch {torch.__version__} finds no GPU here: nothing was tested', returncode=2)
 
 
+def pytest_runtest_setup(item):
+    """Other choices, such as -m long, leave out what needs a GPU where there is none."""
+    if item.get_closest_marker('gpu') and not torch.cuda.is_available():
+        pytest.skip('needs a GPU')
+
+
 @pytest.fixture(params=['cpu', pytest.param('cuda', marks=pytest.mark.gpu)])
 def device(request, monkeypatch):
     """The CPU, and, where -m gpu asks for it, the GPU, with all digits of float32."""

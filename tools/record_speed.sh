@@ -17,7 +17,7 @@ measure() {
 mkdir -p "$folder"
 case $device in
 cpu)
-    measure infer_224 small base --size 224x224 --runs 5
+    measure infer_224 small base --size 224x224 --runs 3
     measure train_224 small base --size 224x224 --mode train --runs 3
     measure train_224_with_cp small base --size 224x224 --mode train --with-cp --runs 1
     measure infer_800 small --size 800x1216 --runs 1
