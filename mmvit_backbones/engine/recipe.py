@@ -291,10 +291,10 @@ def _set_levels(owner: dict, path: str, settings: dict, name: str, scope: str) -
     for reader in readers:
         for position in reader.positions:
             stride = strides[position]
-            place[position] = position if strides == given else given.index(stride) if stride in given else -1
-            if place[position] < 0 or strides != given and max(strides.count(stride), given.count(stride)) > 1:
-                raise UsageError(f'{reader.path}.{reader.key} can not be matched: it reads maps of strides '
-                                 f'{[strides[i] for i in reader.positions]}, but those of {name} have {given}')
+            if strides != given and (strides.count(stride), given.count(stride)) != (1, 1):
+                raise UsageError(f'{reader.path}.{reader.key} can not be matched: it reads a map of stride {stride} of a backbone '
+                                 f'with {strides}, but {name} has {given}')
+            place[position] = position if strides == given else given.index(stride)
     if [place[position] for position in read] != sorted(place.values()):
         raise UsageError(f'{path}.backbone ({_kind(former)}) gives maps of strides {strides}, in another order than {name}')
     settings['out_indices'] = tuple(backbone.out_indices[place[position]] for position in read)
@@ -325,14 +325,14 @@ def _levels(former: dict, path: str, scope: str) -> List[Level]:
     height, width = size if isinstance(size, (list, tuple)) else (size, size)
     with DefaultScope.overwrite_default_scope(scope), torch.random.fork_rng(devices=[]):
         backbone = MODELS.build(settings['backbone'])
-    backbone.eval()  # of which some return None
-    try:
-        with torch.no_grad():
-            maps = backbone(torch.zeros(1, former.get('in_channels', 3), height, width))
-        return [Level(item.shape[1], height // item.shape[2]) for item in ([maps] if torch.is_tensor(maps) else maps)]
-    except (AssertionError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise UsageError(f'{path}.backbone ({_kind(former)}) gives no maps for an image of {height}x{width}, so that its '
-                         f'levels are not known: {" ".join(str(error).split())}') from error
+        backbone.train()  # in which mode some give more maps
+        try:
+            with torch.no_grad():
+                maps = backbone(torch.zeros(2, former.get('in_channels', 3), height, width))
+            return [Level(item.shape[1], height // item.shape[2]) for item in ([maps] if torch.is_tensor(maps) else maps)]
+        except (AssertionError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise UsageError(f'{path}.backbone ({_kind(former)}) gives no maps for an image of {height}x{width}, so that its '
+                             f'levels are not known: {" ".join(str(error).split())}') from error
 
 
 def _readers(owner: dict, path: str, levels: Sequence[Level], scope: str) -> Iterator[Reader]:
