@@ -1,4 +1,5 @@
 """What training and measuring need of a backbone."""
+from .classifier import classifier
 from .flops import Cost, Macs, count_config, count_macs
 from .hooks import CheckModelHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
@@ -6,6 +7,6 @@ from .recipe import set_backbone
 from .saving import CheckpointHook
 
 __all__ = [
-    'CheckModelHook', 'CheckpointHook', 'Cost', 'Macs', 'count_config', 'count_macs', 'LayerDecayOptimWrapperConstructor',
-    'set_backbone'
+    'CheckModelHook', 'CheckpointHook', 'classifier', 'Cost', 'count_config', 'count_macs',
+    'LayerDecayOptimWrapperConstructor', 'Macs', 'set_backbone'
 ]
