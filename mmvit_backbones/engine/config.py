@@ -278,7 +278,7 @@ def remove_pretrained(cfg: dict) -> None:
         if isinstance(init, dict) and init.get('type') == 'Pretrained':
             node['init_cfg'] = None
         if node.get('pretrained'):
-            node['pretrained'] = None
+            node['pretrained'] = False if node['pretrained'] is True else None
 
 
 def set_launcher(cfg: Config, launcher: str, local_rank: int) -> None:
