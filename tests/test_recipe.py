@@ -1,16 +1,14 @@
 """Any backbone under any recipe: what stands around it follows, and what can't is named."""
 import copy
-import importlib
-import inspect
-import re
 
 import pytest
 import torch
-from conftest import ROOT, backbone_class, call
+from conftest import backbone_class, call
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 
 from mmvit_backbones import list_backbones
+from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine import set_backbone
 from mmvit_backbones.engine.config import UsageError, load_config, run_name
 from mmvit_backbones.engine.data import nodes
@@ -42,8 +40,6 @@ STOCK = {
 }
 """{config of OpenMMLab's: levels that it reads}"""
 KINDS = dict(windowed='swin/tiny', sra='pvt_v2/b0', columnar='t2t_vit/t2t_vit_7')
-MASK_RCNN, RETINANET, UPERNET = 'configs/maskrcnn_swin_t_coco.py', 'configs/retinanet_pvt_s_coco.py', 'configs/upernet_swin_t_ade20k.py'
-UNREAD = {}
 _READ = {}
 
 
@@ -159,13 +155,11 @@ def test_what_belongs_to_the_former_backbone_goes(config):
     ('mmseg::upernet/upernet_r50_4xb4-80k_ade20k-512x512.py', 'cswin/small', .4),
     ('mmseg::sem_fpn/fpn_r50_4xb4-160k_ade20k-512x512.py', 'twins_svt/large', .3),
     ('mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py', 'pvt_v2/b2', .1),  # the config's
-    ('mmseg::upernet/upernet_swin', 'pvt_v2/b2', .3),
+    ('mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py', 'pvt_v2/b2', .3),
 ])
 def test_drop_path(config, name, rate):
-    config = config.replace('upernet_swin', 'upernet_swin-tiny')
-    path = config if config.endswith('.py') else 'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'
-    assert set_backbone(stock(path), name).model.backbone.drop_path_rate == rate
-    assert set_backbone(stock(path), name, drop_path_rate=.7, with_cp=True).model.backbone.drop_path_rate == .7
+    assert set_backbone(stock(config), name).model.backbone.drop_path_rate == rate
+    assert set_backbone(stock(config), name, drop_path_rate=.7).model.backbone.drop_path_rate == .7
 
 
 SINGLE = dict(type='FCNHead', channels=16, num_convs=1, num_classes=6)
@@ -231,7 +225,7 @@ WRONG = [
     ('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', {'model.neck': None, 'model.bbox_head.in_channels': 2048,
      'model.backbone.out_indices': (2, 3)}, 'swin/tiny', 'model.bbox_head.in_channels'),
     ('mmseg::pspnet/pspnet_r50-d8_4xb4-80k_ade20k-512x512.py', {}, 'swin/tiny', 'model.backbone.dilations'),
-    ('mmseg::vit/vit_deit-b16_mln_upernet_8xb2-80k_ade20k-512x512.py', {}, 'swin/tiny', 'model.neck.in_channels', 'stride 16'),
+    (FCN, {'model.backbone.strides': (1, 2, 1, 1)}, 'swin/tiny', 'model.decode_head.in_channels', 'stride 8'),
     (FCN, {'model.auxiliary_head.in_channels': 77}, 'swin/tiny', 'model.auxiliary_head.in_channels', '77'),
     (FCN, {'model.auxiliary_head.in_index': 7}, 'swin/tiny', 'model.auxiliary_head.in_channels'),
 ]
@@ -315,3 +309,26 @@ def test_a_classifier():
 def test_classifiers_that_can_not_be_matched(changes, words):
     with pytest.raises(UsageError, match=words):
         set_backbone(broken('mmpretrain::resnet/resnet50_8xb32_in1k.py', **changes), 'swin/tiny')
+
+
+def test_tools(tmp_path):
+    """Train, evaluate and draw with a backbone that the config does not have; what the run leaves is named after it."""
+    make_shapes(tmp_path / 'shapes', num_train=2, num_val=2, size=(64, 64))
+    config, backbone = 'configs/maskrcnn_cswin_demo_shapes.py', ('--backbone', 'pvt_v2/b0')
+    quick = ('--data-root', tmp_path / 'shapes', '--cfg-options', *(f'{name}_dataloader.{setting}' for name in ('train', 'val', 'test')
+             for setting in ('num_workers=0', 'persistent_workers=False')), 'train_dataloader.batch_size=2', 'train_cfg.max_epochs=1')
+    run = tmp_path / 'run'
+    out = call('train.py', config, *backbone, '--no-pretrained', '--work-dir', run, *quick)
+    assert 'PyramidVisionTransformerV2' in out and (run / 'epoch_1.pth').is_file()
+    out = call('test.py', config, run / 'epoch_1.pth', *backbone, '--work-dir', tmp_path / 'test', *quick)
+    assert 'coco/bbox_mAP' in out
+    out = call('predict.py', config, run / 'epoch_1.pth', tmp_path / 'shapes' / 'val2017', *backbone, '--out', tmp_path / 'drawn')
+    assert '2 pictures' in out and len(list((tmp_path / 'drawn').iterdir())) == 2
+
+
+def test_reproduce():
+    """A published row's recipe with another backbone."""
+    out = call('reproduce.py', 'maskrcnn_swin_t_coco', '--backbone', 'pvt_v2/b2', '--dry-run', '--gpus', '8')
+    assert 'with the backbone pvt_v2/b2' in out and 'pvt_v2_b2.pth' in out
+    assert 'train.sh configs/maskrcnn_swin_t_coco.py 8 --backbone pvt_v2/b2' in out
+    assert '--work-dir work_dirs/maskrcnn_swin_t_coco-pvt_v2-b2' in out
