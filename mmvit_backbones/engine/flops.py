@@ -59,7 +59,11 @@ class _Counter(TorchDispatchMode):
         self.modules = self.products = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), 'CompositeImplicitAutograd'):
+            with self:  # linear, matmul and attention come whole where a tensor was made in inference mode
+                return func.decompose(*args, **kwargs)
+        out = func(*args, **kwargs)
         op = func.overloadpacket
         if op is aten.convolution:
             x, weight, transposed = args[0], args[1], args[6]
@@ -96,8 +100,11 @@ def count_macs(run: Callable[[], object]) -> Macs:
 def common_size(cfg: Config) -> Tuple[int, int]:
     """The height and width at which most papers count the model of a config.
 
-    800 x 1280 pixels for detectors; for segmentors the crop's height by four times as much: 512 x 2048, 640 x 2560.
+    800 x 1280 pixels for detectors; for segmentors the crop's height by four times as much: 512 x 2048, 640 x 2560; 224 x
+    224 for classifiers.
     """
+    if cfg.default_scope == 'mmpretrain':
+        return 224, 224
     if cfg.default_scope == 'mmseg':
         height = cfg.model.data_preprocessor.size[0]
         return height, 4 * height
@@ -105,12 +112,12 @@ def common_size(cfg: Config) -> Tuple[int, int]:
 
 
 def count_config(cfg: Config, size: Optional[Tuple[int, int]] = None) -> Cost:
-    """Counts the whole detector or segmentor of a config.
+    """Counts the whole detector, segmentor or classifier of a config.
 
     The box heads of a two-stage detector get 1000 proposals and its mask heads 100, as in mmdet 2.
 
     Args:
-        cfg: A config of mmdet or mmseg.
+        cfg: A config of mmdet, mmseg or mmpretrain.
         size: Height and width of the image in pixels, `common_size` where it is None.
     """
     size = size or common_size(cfg)
@@ -126,7 +133,11 @@ def _forward(model: nn.Module, images: Tensor) -> None:
     """Runs all parts that a test image goes through, without what depends on the data, such as the choice of boxes."""
     levels = model.extract_feat(images)
     if hasattr(model, 'decode_head'):
-        model.decode_head(levels)
+        out = ()
+        for head in _list(model.decode_head):  # each but the first reads what the one before it gives
+            out = head(levels, *out),
+    elif hasattr(model, 'head'):
+        model.head(levels)
     elif hasattr(model, 'roi_head'):
         model.rpn_head(levels)
         roi = model.roi_head
