@@ -125,11 +125,11 @@ class Column(NamedTuple):
 
 
 def columns(entries: Sequence[Entry], task: str, numbers: Dict[str, int], sources: Dict[str, str]) -> List[Column]:
-    """The columns of a table.
+    """The columns of a table, those aside in which nothing stands.
 
     Args:
-        entries: All entries of all tables; own runs and speed have columns where one has them.
-        task: Of the method of the table.
+        entries: Of the table.
+        task: Of its method.
         numbers, sources: Of `number_notes` and `number_sources`.
     """
     found = [
@@ -137,16 +137,14 @@ def columns(entries: Sequence[Entry], task: str, numbers: Dict[str, int], source
         Column('schedule', lambda e: e.result.schedule, 'left'),
         Column('pre-training', lambda e: e.result.pretrain, 'left'),
     ]
-    found += [Column(SCORES[key], lambda e, key=key: _printed(e.result, key)) for key in TASK_SCORES[task]]
-    if any(e.runs for e in entries):
-        found.append(Column('own run', lambda e: '; '.join(own_scores(run, task) for run in e.runs)))
-    if any(e.speed for e in entries):
-        found += [
-            Column('ms', lambda e: f'{e.speed["latency"] * 1e3:.1f}' if e.speed else ''),
-            Column('images/s', lambda e: f'{e.speed["images_per_second"]:.2f}' if e.speed else ''),
-            Column('peak GiB', lambda e: f'{e.speed["peak_memory"] / 2**30:.2f}' if e.speed else ''),
-        ]
-    return found + [
+    found += [
+        Column(SCORES[key], lambda e, key=key: _printed(e.result, key)) for key in dict.fromkeys((*TASK_SCORES[task], 'top1'))
+    ]
+    found += [
+        Column('own run', lambda e: '; '.join(own_scores(run, task) for run in e.runs)),
+        Column('ms', lambda e: f'{e.speed["latency"] * 1e3:.1f}' if e.speed else ''),
+        Column('images/s', lambda e: f'{e.speed["images_per_second"]:.2f}' if e.speed else ''),
+        Column('peak GiB', lambda e: f'{e.speed["peak_memory"] / 2**30:.2f}' if e.speed else ''),
         Column('params M', lambda e: _printed(e.result, 'params_m')),
         Column('counted', lambda e: '' if e.cost is None else f'{e.cost.params / 1e6:.2f}'),
         Column('difference', lambda e: _signed(e.params_difference)),
@@ -159,6 +157,7 @@ def columns(entries: Sequence[Entry], task: str, numbers: Dict[str, int], source
         Column('source', lambda e: sources[source(e)], 'left'),
         Column('config', lambda e: e.result.config or '', 'left'),
     ]
+    return [column for column in found if any(map(column.text, entries))]
 
 
 def legend(entries: Sequence[Entry]) -> str:
@@ -211,7 +210,7 @@ def to_text(entries: Sequence[Entry]) -> Text:
     """Lays a comparison out."""
     notes, sources, tables = number_notes(entries), number_sources(entries), []
     for method, group in by_method(entries).items():
-        found = columns(entries, group[0].result.task, notes, sources)
+        found = columns(group, group[0].result.task, notes, sources)
         tables.append((TITLES.get(method, method), found, [[column.text(e) for column in found] for e in group]))
     return Text(tables, notes, sources, _own_runs(entries))
 
@@ -334,6 +333,12 @@ def _own_runs(entries: Sequence[Entry]) -> List[str]:
                          f'{against}: {changes}')
             lines[run.work_dir] = text
     return list(lines.values())
+
+
+def score(result: Result) -> Optional[str]:
+    """Which score stands for a row in plots: the first of its task, or else the top-1 of its backbone; None without one."""
+    keys = TASK_SCORES[result.task][0], 'top1'
+    return next((key for key in keys if getattr(result, key) is not None), None)
 
 
 def _printed(result: Result, key: str) -> str:
