@@ -271,10 +271,13 @@ def test_tables_hold_every_row(entries):
     assert len(lines) == len(entries) == sum(line.startswith('| ') and '|' in line[2:] for line in markdown.splitlines()) - 2 * len(
         {entry.result.method for entry in entries})
     swin = next(line for line in lines if 'maskrcnn_swin_t_coco' in line)
-    assert [cell.strip() for cell in swin.split('│')[1:-1]] == [
-        'Swin-T', '1x', 'in1k', '43.7', '39.8', '48', '47.79', '=', '267', '800x1280', '262.7', '265.8', '+1.2 all', '2',
-        'S3', 'maskrcnn_swin_t_coco'
+    cells = [cell.strip() for cell in swin.split('│')[1:-1]]
+    assert cells[:13] + cells[-1:] == [
+        'Swin-T', '1x', 'in1k', '43.7', '39.8', '48', '47.79', '=', '267', '800x1280', '262.7', '265.8', '+1.2 all',
+        'maskrcnn_swin_t_coco'
     ]
+    assert re.search(rf'^{cells[13]}\. .*projects the output of padded window tokens', markdown, re.M)
+    assert f'- {cells[14]}: SwinTransformer/Swin-Transformer-Object-Detection@c7b2011:README.md' in markdown.splitlines()
     assert '48.4?' in markdown  # not verified
     assert '- S1: arXiv 2107.00652 Table 4' in markdown.splitlines()
     notes = re.findall(r'^(\d+)\. ', markdown, re.M)
@@ -449,10 +452,14 @@ def test_bad_runs(tmp_path):
         read_run(write_run(tmp_path / 'c', lines=epoch(1, .1, .1), dump=False), CONFIGS)
 
     def other(cfg):
-        cfg.model.backbone.arch = 'small'
+        cfg.model.backbone.arch = 'giant'
 
-    with pytest.raises(ResultsError, match="another config than maskrcnn_cswin_t_coco: its backbone has arch='small', not 'tiny'"):
+    with pytest.raises(ResultsError, match="another config than maskrcnn_cswin_t_coco: its backbone has arch='giant', not 'tiny'"):
         read_run(write_run(tmp_path / 'd', lines=epoch(1, .1, .1), change=other), CONFIGS)
+    several = write_run(tmp_path / 'e', lines=epoch(1, .1, .1))
+    write_run(several, time='20260102_000000', change=lambda cfg: cfg.model.backbone.update(arch='small'), dump=False)
+    with pytest.raises(ResultsError, match="000 holds a log of another model than 20260101_000000: its backbone has arch='small'"):
+        read_run(several, CONFIGS)
     assert find_runs([tmp_path]) == sorted(tmp_path.iterdir())
 
 

@@ -10,7 +10,6 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
 BOX_PROPOSALS, MASK_PROPOSALS = 1000, 100
 """What the box heads and the mask heads of a two-stage detector are counted on, as mmdet 2 did."""
@@ -62,7 +61,7 @@ class _Counter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.macs = Macs(0, 0)
-        self.known: Dict[tuple, Tuple[Macs, object]] = {}
+        self.known: Dict[tuple, Tuple[Macs, Tuple[Tensor, ...]]] = {}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -71,13 +70,14 @@ class _Counter(TorchDispatchMode):
                 return func.decompose(*args, **kwargs)
         key = (func, *map(_describe, args), *map(_describe, kwargs.items())) if _is_new(func) else (None, )
         if key in self.known:
-            macs, out = self.known[key]
-            out = tree_map_only(Tensor, lambda x: torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device='meta'), out)
+            macs, results = self.known[key]
+            results = [torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device='meta') for x in results]
+            out = results[0] if len(func._schema.returns) == 1 else tuple(results)
         else:
             out = func(*args, **kwargs)
-            macs = _macs(func.overloadpacket, args, out)
-            if None not in key:
-                self.known[key] = macs, out
+            macs, results = _macs(func.overloadpacket, args, out), out if isinstance(out, tuple) else (out, )
+            if None not in key and all(isinstance(x, Tensor) and x.is_meta for x in results):
+                self.known[key] = macs, results
         self.macs = Macs(self.macs.modules + macs.modules, self.macs.all + macs.all)
         return out
 
