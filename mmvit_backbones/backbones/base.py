@@ -1,6 +1,7 @@
 """The contract of every backbone in this package, written once."""
 import inspect
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
 
 import torch
@@ -10,7 +11,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from ..checkpoints import load_checkpoint, load_state_dict_hook
+from ..checkpoints import init_weights, load_checkpoint, load_state_dict_hook, name_classifier
 from ..layers import drop_path_rates
 
 MIN_SIZE = 32
@@ -89,6 +90,8 @@ class Backbone(BaseModule):
         in_channels: Channels of the image. The stem weights of an RGB checkpoint are adapted when they are loaded.
         out_indices: Levels to return, of 0, 1, 2, 3 (strides 4, 8, 16, 32). Stages above the highest are not built.
         out_norm: Normalise the returned levels as the authors' dense code does. False returns the bare stage outputs.
+        out_type: 'featmap' returns the levels. 'pooled' returns ``(features (B, C), )``, what the authors' classifier reads,
+            for the heads of mmpretrain; the trunk is then the classifier's where the dense model has another.
         drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 at the first.
         frozen_stages: -1 trains all, 0 freezes the stem, k the stem and the first k stages. Frozen parameters do not
             require gradients from construction on, and frozen parts stay in eval mode.
@@ -111,8 +114,14 @@ class Backbone(BaseModule):
     norms: Optional[str] = 'out'
     """Where ``norm{i}`` stand: 'out', on the returned levels only; 'trunk', the next stage reads the normed map too;
     None, the authors have none."""
+    pooled_norms: Optional[str] = 'last'
+    """The same with ``out_type='pooled'``: 'last', a ``norm`` on the last map alone, before it is pooled; 'trunk' or None."""
     new_keys: Sequence[str] = (r'norm\d\.', )
     """What a checkpoint may lack because it is new in dense models; regular expressions at the start of a key."""
+    pooled_keys: Sequence[str] = (r'norm\.', )
+    """What only models with ``out_type='pooled'`` have, and others leave out; regular expressions at the start of a key."""
+    head_keys: Dict[str, str] = {'head.': 'head.fc.'}
+    """{how the authors' keys of the classifier's head begin: how those of mmpretrain's head do}"""
     no_decay: Sequence[str] = ()
     """Substrings of the names of parameters that the authors exempt from weight decay, besides norms and biases."""
     rename: Sequence[tuple] = ()
@@ -140,6 +149,7 @@ class Backbone(BaseModule):
                  in_channels: int = 3,
                  out_indices: Sequence[int] = (0, 1, 2, 3),
                  out_norm: bool = True,
+                 out_type: str = 'featmap',
                  drop_path_rate: float = 0.,
                  frozen_stages: int = -1,
                  norm_eval: bool = False,
@@ -156,7 +166,16 @@ class Backbone(BaseModule):
         self.spec = self._resolve(arch)
         stages = len(self.spec['depths'])
         self._check(isinstance(out_indices, Sequence), 'out_indices to be a sequence of levels, such as (3, )', out_indices)
-        out_indices = self.levels(out_indices)
+        self._check(out_type in ('featmap', 'pooled'), "out_type to be 'featmap' or 'pooled'", out_type)
+        self.out_type = out_type
+        if out_type == 'pooled':
+            last = max(i for i, depth in enumerate(self.spec['depths']) if depth)
+            self._check(
+                tuple(out_indices) in ((0, 1, 2, 3), (last, )),
+                "no out_indices with out_type='pooled', which returns one vector an image", tuple(out_indices))
+            out_indices, self.norms = (last, ), self.pooled_norms
+        else:
+            out_indices = self.levels(out_indices)
         self._check(in_channels >= 1, 'in_channels of at least 1', in_channels)
         self._check(
             len(out_indices) > 0 and list(out_indices) == sorted(set(out_indices) & set(range(stages))),
@@ -169,7 +188,7 @@ class Backbone(BaseModule):
         self.in_channels = in_channels
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(self.spec['dims'][i] for i in out_indices)
-        self.out_strides = tuple(4 * 2**i for i in out_indices)
+        self.out_strides = tuple(4 * 2**i for i in out_indices) if out_type == 'featmap' else ()
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
@@ -180,6 +199,8 @@ class Backbone(BaseModule):
         for i in range(out_indices[-1] + 1):
             if self.norms == 'trunk' or self.norms == 'out' and out_norm and i in out_indices:
                 self.add_module(f'norm{i}', self.build_norm(i))
+        if self.norms == 'last':
+            self.norm = self.build_norm(out_indices[-1])
         for module in self._frozen():
             module.requires_grad_(False)
         self.train()
@@ -200,7 +221,7 @@ class Backbone(BaseModule):
         raise NotImplementedError
 
     def build_norm(self, i: int) -> Optional[nn.Module]:
-        """``norm{i}``, on maps (B, H, W, dims[i]); None for a level that has none."""
+        """``norm{i}``, or ``norm`` for the last i, on maps (B, H, W, dims[i]); None for a level that has none."""
         return nn.LayerNorm(self.spec['dims'][i])
 
     def levels(self, out_indices: Sequence[int]) -> Sequence[int]:
@@ -215,6 +236,11 @@ class Backbone(BaseModule):
         """The map (B, H, W, C) in what a stage hands to the next one."""
         return x
 
+    def pool(self, x: Tensor) -> Tensor:
+        """What the authors' classifier reads, (B, C), of what the last stage returns, behind norms of the trunk."""
+        x = self.level(x)
+        return (self.norm(x) if self.norms == 'last' else x).mean((1, 2))
+
     def init_module(self, module: nn.Module) -> None:
         """The authors' random initialisation of one module, where it is not PyTorch's default."""
         if isinstance(module, nn.Linear):
@@ -226,6 +252,8 @@ class Backbone(BaseModule):
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """(B, in_channels, H, W), B >= 1, H and W >= 32 -> the levels of ``out_indices``, each (B, C, H / s, W / s).
+
+        With ``out_type='pooled'`` -> features (B, C), the only entry.
 
         The sizes of the levels are rounded as in the authors' code. Results are contiguous: inside, maps are
         channels-last, but operators of mmcv such as RoIAlign read memory as NCHW whatever the strides say.
@@ -245,9 +273,9 @@ class Backbone(BaseModule):
                 out = norm(out)
             if self.norms == 'trunk':
                 x = out
-            if i in self.out_indices:
+            if i in self.out_indices and self.out_type == 'featmap':
                 outs.append(out.permute(0, 3, 1, 2).contiguous())
-        return tuple(outs)
+        return tuple(outs) if self.out_type == 'featmap' else (self.pool(x), )
 
     def train(self, mode: bool = True) -> 'Backbone':
         """Sets the mode of all but the frozen parts (and, with ``norm_eval``, the batch norms); returns the model."""
@@ -262,22 +290,9 @@ class Backbone(BaseModule):
 
     def init_weights(self) -> None:
         """Initialises as the authors do, then loads what ``init_cfg`` names."""
-        if self.is_init:
-            return super().init_weights()  # which warns
-        configs = self.init_cfg if isinstance(self.init_cfg, (list, tuple)) else [self.init_cfg]
-        pretrained = [cfg for cfg in configs if cfg is not None and cfg['type'] in ('Pretrained', 'PretrainedInit')]
-        others = [cfg for cfg in configs if cfg is not None and cfg not in pretrained]
-        self.apply(self.init_module)
-        if others:
-            self.init_cfg, kept = others, self.init_cfg
-            super().init_weights()
-            self.init_cfg = kept
-        for cfg in pretrained:
-            unknown = set(cfg) - {'type', 'checkpoint', 'prefix', 'map_location'}
-            if unknown:
-                raise ValueError(f'init_cfg of type Pretrained takes checkpoint and prefix, but got {sorted(unknown)}')
-            load_checkpoint(self, cfg.get('checkpoint'), prefix=cfg.get('prefix'))
-        self._is_init = True
+        if not self.is_init:
+            self.apply(self.init_module)
+        init_weights(self, super().init_weights, load_checkpoint)
 
     @property
     def num_layers(self) -> int:
@@ -292,7 +307,7 @@ class Backbone(BaseModule):
 
         Returns:
             0 for the stem, k for the k-th block (steps down belong to the block after them), ``num_layers - 1`` for
-            the output norms; norms of the trunk belong to the block before them.
+            the norms behind the last stage; norms of the trunk belong to the block before them.
         """
         parts = name.split('.')
         if parts[0] == 'stages':
@@ -310,6 +325,13 @@ class Backbone(BaseModule):
     def no_weight_decay(self) -> Set[str]:
         """Names of the parameters that the authors exempt from weight decay besides norms and biases."""
         return {name for name, _ in self.named_parameters() if any(part in name for part in self.no_decay)}
+
+    def _checkpoint_filter(self, state_dict: dict, prefix: str, *_) -> None:
+        """mmpretrain's classifiers call it as they load: the authors' file, head included, gets the names of their parts."""
+        if self.out_type == 'pooled':
+            part = {key: state_dict.pop(key) for key in list(state_dict) if key.startswith(prefix)}
+            named = name_classifier(self, {key[len(prefix):]: value for key, value in part.items()})
+            state_dict.update({prefix + key: value for key, value in named.items()})
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
         load_state_dict_hook(self, state_dict, prefix)
@@ -333,8 +355,10 @@ class Backbone(BaseModule):
         key = ARCH_KEYS.get(name, name)
         if key in row:
             return f'write arch={variant!r}, or for other values arch=dict({type(self).__name__}.archs[{variant!r}], {key}=...)'
-        parameters = ', '.join(inspect.signature(type(self)).parameters)
-        return ELSEWHERE.get(name, f'it takes {parameters}')
+        parameters = list(inspect.signature(type(self)).parameters)
+        meant = get_close_matches(name, parameters, 1)
+        question = f'. Did you mean {meant[0]}?' if meant else ''
+        return ELSEWHERE.get(name, f'it takes {", ".join(parameters)}{question}')
 
     def _resolve(self, arch: Union[str, dict]) -> dict:
         row = next(iter(self.archs.values()))

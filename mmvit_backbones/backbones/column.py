@@ -32,7 +32,7 @@ class SelfAttention(nn.Module):
 class Column(Stage):
     """The blocks of a column, from map to map: the tokens and a class token, positions added, and a norm at the end.
 
-    The class token takes part in the attention and is then left out.
+    The class token takes part in the attention and is then left out, or all that is returned.
 
     Args:
         blocks: Modules from tokens (B, 1 + N, C) to tokens.
@@ -40,6 +40,7 @@ class Column(Stage):
             resized (bicubic), each time they run.
         grid: The (h, w) of ``pos_embed``.
         downsample, with_cp: As for `Stage`.
+        pooled: Return the class token, (B, C), in place of the map.
     """
 
     def __init__(self,
@@ -47,9 +48,11 @@ class Column(Stage):
                  pos_embed: Tensor,
                  grid: Sequence[int],
                  downsample: Optional[nn.Module] = None,
-                 with_cp: bool = False) -> None:
+                 with_cp: bool = False,
+                 pooled: bool = False) -> None:
         super().__init__(blocks, downsample, with_cp)
         self.grid = tuple(grid)
+        self.pooled = pooled
         self.cls_token = nn.Parameter(torch.zeros(1, 1, pos_embed.shape[-1]))
         nn.init.trunc_normal_(self.cls_token, std=.02)
         self.register_buffer('pos_embed', pos_embed)
@@ -63,7 +66,7 @@ class Column(Stage):
         x = torch.cat([(self.cls_token + cls_pos).expand(B, -1, -1), x.flatten(1, 2)], dim=1)
         for block in self.blocks:
             x = self.run(block, x)
-        return self.norm(x[:, 1:].unflatten(1, (H, W)))
+        return self.norm(x[:, 0] if self.pooled else x[:, 1:].unflatten(1, (H, W)))
 
     def resize(self, name: str, value: Tensor) -> Optional[Tensor]:
         """Positions of a checkpoint, of a square grid of another size, interpolated to this one's (bicubic).

@@ -114,5 +114,5 @@ class CSWinTransformer(Backbone):
         (r'(\.blocks\.\d+)\.(qkv|proj)\.', r'\1.attn.\2.'),
         (r'\.attns\.(\d)\.get_v\.', r'.attn.branches.\1.lepe.'),
         (r'^norm(\d)\.', lambda match: f'norm{int(match[1]) - 1}.'),
-        (r'^(norm|head)\.', None),
+        (r'^head\.', None),
     )

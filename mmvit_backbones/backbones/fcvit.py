@@ -166,5 +166,5 @@ class FCViT(Backbone):
         (r'^network\.([135])\.', lambda match: f'stages.{int(match[1]) // 2 + 1}.downsample.'),
         (r'^network\.([0246])\.', lambda match: f'stages.{int(match[1]) // 2}.blocks.'),
         (r'^norm([0246])\.', lambda match: f'norm{int(match[1]) // 2}.'),
-        (r'^(norm|head)\.', None),
+        (r'^head\.', None),
     )

@@ -225,6 +225,10 @@ class MSGTransformer(Backbone):
         """The map; the messengers, which go with it from stage to stage, stay behind."""
         return x[0]
 
+    def pool(self, x: Tuple[Tensor, Tensor]) -> Tensor:
+        """The normed messenger of the window that the authors' sizes, 224 to 226, leave; the mean of those of larger maps."""
+        return self.norm(x[1]).mean((1, 2))
+
     rename = (
         (r'^msg_tokens$', 'patch_embed.msg_tokens'),
         (r'^layers\.(\d)\.downsample\.', lambda match: f'stages.{int(match[1]) + 1}.downsample.'),
@@ -232,5 +236,5 @@ class MSGTransformer(Backbone):
         (r'^layers\.', 'stages.'),
         (r'\.relative_position_index$', None),
         (r'\.relative_position_bias_table$', '.position.relative_position_bias_table'),
-        (r'^(norm|head)\.', None),
+        (r'^head\.', None),
     )

@@ -3,10 +3,10 @@
 New in it: a transformer without convolutions in four stages, each with a coarser map than the one before, made
 affordable by spatial-reduction attention (`SpatialReductionAttention`): all tokens ask, few answer.
 
-Facts from whai362/PVT@57e2dfa (Apache-2.0), its detection and segmentation backbones, which compute the same. One
-deviation: they compare the number of tokens with the first stage's to see whether a position table fits, and so fail
-at some sizes (448x448) and take a table as it is for others (28x112 tokens); here a table is resized wherever its size
-is not the map's, which is the same function at all other sizes.
+Facts from whai362/PVT@57e2dfa (Apache-2.0), its classifier, and its detection and segmentation backbones, which compute
+the same. One deviation: they compare the number of tokens with the first stage's to see whether a position table fits,
+and so fail at some sizes (448x448) and take a table as it is for others (28x112 tokens); here a table is resized
+wherever its size is not the map's, which is the same function at all other sizes.
 """
 from typing import Optional, Sequence
 
@@ -32,8 +32,8 @@ class PositionedEmbed(ConvEmbed):
         dim: Channels of the output.
         stride: Side of a patch in pixels. What is left over at the bottom and the right is dropped.
         side: Height and width of the position table in tokens.
-        class_token: The table has a row for a class token before the others. The dense model has no such token and
-            leaves the row unused.
+        class_token: The table has a row for a class token before the others. It is left to `ClassTokenStage`; the dense
+            model has no such token.
     """
 
     def __init__(self, in_dim: int, dim: int, stride: int, side: int, class_token: bool) -> None:
@@ -55,6 +55,28 @@ class PositionedEmbed(ConvEmbed):
         return torch.cat([value.new_zeros(1, own[1] - value.shape[1], own[-1]), value], dim=1)
 
 
+class ClassTokenStage(Stage):
+    """The last stage of the classifier: a class token joins the others, (B, H, W, C) -> (B, 1, 1 + H' * W', C).
+
+    Args:
+        blocks, with_cp: As `Stage`.
+        downsample: With a row for the class token in its position table.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module], downsample: PositionedEmbed, with_cp: bool) -> None:
+        super().__init__(blocks, downsample, with_cp)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, downsample.pos_embed.shape[-1]))
+        nn.init.trunc_normal_(self.cls_token, std=.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.downsample(x).flatten(1, 2)
+        cls_token = self.cls_token + self.downsample.pos_embed[:, :1]
+        x = torch.cat([cls_token.expand(len(x), -1, -1), x], dim=1).unsqueeze(1)
+        for block in self.blocks:
+            x = self.run(block, x)
+        return x
+
+
 @MODELS.register_module()
 class PyramidVisionTransformer(Backbone):
     """PVT; arguments and contract in `Backbone`. The authors' levels are not normalised, so there are no norms."""
@@ -73,6 +95,8 @@ class PyramidVisionTransformer(Backbone):
     }  # yapf: disable
     norms = None
     new_keys = ()
+    pooled_keys = (r'norm\.', r'stages\.3\.cls_token$')
+    no_decay = ('cls_token', )
 
     def build_patch_embed(self) -> nn.Module:
         return self._embed(0, self.in_channels, 4)
@@ -83,14 +107,24 @@ class PyramidVisionTransformer(Backbone):
             PreNormBlock(dim, SpatialReductionAttention(dim, spec['num_heads'][i], spec['sr_ratios'][i]),
                          Mlp(dim, int(dim * spec['mlp_ratios'][i])), rate, BLOCK_EPS) for rate in drop_path
         ]
+        if i == len(spec['depths']) - 1 and self.out_type == 'pooled':
+            return ClassTokenStage(blocks, self._embed(i, spec['dims'][i - 1], 2), self.with_cp)
         return Stage(blocks, self._embed(i, spec['dims'][i - 1], 2) if i else None, self.with_cp)
+
+    def build_norm(self, i: int) -> nn.Module:
+        return nn.LayerNorm(self.spec['dims'][i], eps=BLOCK_EPS)
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The normed class token."""
+        return self.norm(x[:, 0, 0])
 
     def _embed(self, i: int, in_dim: int, stride: int) -> nn.Module:
         last = i == len(self.spec['depths']) - 1
         return PositionedEmbed(in_dim, self.spec['dims'][i], stride, self.spec['table_sides'][i], class_token=last)
 
     rename = (
-        (r'^(cls_token$|norm\.|head\.)', None),
+        (r'^head\.', None),
+        (r'^cls_token$', 'stages.3.cls_token'),
         (r'^pos_embed1$', 'patch_embed.pos_embed'),
         (r'^patch_embed1\.', 'patch_embed.'),
         (r'^pos_embed(\d)$', lambda match: f'stages.{int(match[1]) - 1}.downsample.pos_embed'),

@@ -59,7 +59,7 @@ class PyramidVisionTransformerV2(Backbone):
             ('b5',    (64, 128, 320, 512), (3, 6, 40, 3), (4, 4, 4, 4), None),
         )
     }  # yapf: disable
-    norms = 'trunk'
+    norms = pooled_norms = 'trunk'
     new_keys = ()
 
     def build_patch_embed(self) -> nn.Module:

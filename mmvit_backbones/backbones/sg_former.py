@@ -291,7 +291,7 @@ class SGFormer(Backbone):
         'm': dict(dims=(64, 128, 256, 512), depths=(2, 6, 28, 2), num_heads=(2, 4, 8, 16),  mlp_ratio=4),
         'b': dict(dims=(96, 192, 384, 768), depths=(4, 6, 24, 2), num_heads=(4, 6, 12, 24), mlp_ratio=4),
     }  # yapf: disable
-    norms = 'trunk'
+    norms = pooled_norms = 'trunk'
     no_decay = ('pos_embed', )  # the authors' list has it under a name that their model does not know
 
     def build_patch_embed(self) -> nn.Module:

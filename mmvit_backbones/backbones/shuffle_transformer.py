@@ -142,6 +142,7 @@ class ShuffleTransformer(Backbone):
             ('base',  (2, 2, 18, 2), (4, 8, 16, 32)),
         )
     }  # yapf: disable
+    pooled_norms = None
     no_decay = ('relative_position_bias_table', )
 
     def build_patch_embed(self) -> nn.Module:

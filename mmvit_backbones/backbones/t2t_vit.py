@@ -216,6 +216,7 @@ class T2TViT(Backbone):
             ('t2t_vit_t_24',       512, 24,  8, 3, 'transformer', 14),
         )
     }  # yapf: disable
+    pooled_norms = None
     options = dict(pyramid='tokens')
     no_decay = ('cls_token', )
 
@@ -245,10 +246,15 @@ class T2TViT(Backbone):
             blocks.append(PreNormBlock(dim, attn, Mlp(dim, spec['mlp_ratio'] * dim), rate))
         grid = (spec['grid'], spec['grid'])
         project = SoftSplit(TOKEN_DIM, dim, 3, 2, 1)
-        return Column(blocks, sinusoid(1 + spec['grid']**2, dim), grid, project, self.with_cp)
+        pooled = self.out_type == 'pooled'
+        return Column(blocks, sinusoid(1 + spec['grid']**2, dim), grid, project, self.with_cp, pooled)
 
     def build_norm(self, i: int) -> Optional[nn.Module]:
         return nn.LayerNorm(TOKEN_DIM) if i < 2 else None  # the column ends in its own, and the pooling follows that
+
+    def pool(self, x: Tensor) -> Tensor:
+        """The normed class token, which is what the column returns."""
+        return x
 
     def layer_depth(self, name: str) -> int:
         return self.num_layers - 1 if name.startswith('stages.2.norm.') else super().layer_depth(name)

@@ -71,13 +71,16 @@ class TwinsPCPVT(Backbone):
         ]
         return ConditionalStage(dim, blocks, downsample, self.with_cp)
 
+    def build_norm(self, i: int) -> nn.Module:
+        return nn.LayerNorm(self.spec['dims'][i], eps=BLOCK_EPS)
+
     def init_module(self, module: nn.Module) -> None:
         super().init_module(module)
         if isinstance(module, nn.Conv2d):
             init_conv_fan_out(module)
 
     rename = (
-        (r'^(norm|head)\.', None),
+        (r'^head\.', None),
         (r'^patch_embeds\.0\.', 'patch_embed.'),
         (r'^patch_embeds\.(\d)\.', r'stages.\1.downsample.'),
         (r'^blocks\.(\d)\.', r'stages.\1.blocks.'),

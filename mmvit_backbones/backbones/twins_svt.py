@@ -116,7 +116,7 @@ class TwinsSVT(Backbone):
             init_conv_fan_out(module)
 
     rename = (
-        (r'^(norm|head)\.', None),
+        (r'^head\.', None),
         (r'^patch_embeds\.0\.', 'patch_embed.'),
         (r'^patch_embeds\.(\d)\.', r'stages.\1.downsample.'),
         (r'^blocks\.(\d)\.', r'stages.\1.blocks.'),

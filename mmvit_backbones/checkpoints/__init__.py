@@ -1,10 +1,12 @@
 """Weights: found, read safely, renamed, resized, and accounted for to the last key."""
-from .load import KeyReport, check_model, convert, identify, load_checkpoint, load_state_dict_hook
+from .load import (KeyReport, check_model, convert, identify, init_weights, load_checkpoint, load_classifier,
+                   load_state_dict_hook, name_classifier)
 from .read import CheckpointError, check_file, read_checkpoint
 from .runner import use_reader
 from .zoo import ZOO, locate
 
 __all__ = [
-    'check_file', 'check_model', 'CheckpointError', 'convert', 'identify', 'KeyReport', 'load_checkpoint',
-    'load_state_dict_hook', 'locate', 'read_checkpoint', 'use_reader', 'ZOO'
+    'check_file', 'check_model', 'CheckpointError', 'convert', 'identify', 'init_weights', 'KeyReport',
+    'load_checkpoint', 'load_classifier', 'load_state_dict_hook', 'locate', 'name_classifier', 'read_checkpoint',
+    'use_reader', 'ZOO'
 ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -96,14 +96,50 @@ def load_checkpoint(model: nn.Module, source: Union[str, Path], prefix: Optional
     Raises:
         CheckpointError: The file can't be read, or a key is not accounted for.
     """
-    for what, value in (('checkpoint', source), ('prefix', '' if prefix is None else prefix)):
-        if not isinstance(value, (str, Path)):
-            raise CheckpointError(f'{type(model).__name__} {model.arch!r} expects {what} to be a text, but got {value!r}')
-    path = locate(str(source))
-    state, report = convert(model, read_checkpoint(path), prefix, str(path))
+    path, checkpoint = _open(model, source, prefix)
+    state, report = convert(model, checkpoint, prefix, str(path))
     nn.Module.load_state_dict(model, {**model.state_dict(), **state})
     print_log(f'{type(model).__name__} {model.arch!r} from {path}: {report}', logger='current')
     return report
+
+
+def load_classifier(model: nn.Module, source: Union[str, Path], prefix: Optional[str] = None) -> KeyReport:
+    """Loads all weights of a classifier, those of its head too, or none; arguments and errors as for `load_checkpoint`.
+
+    Args:
+        model: mmpretrain's ``ImageClassifier`` of a `Backbone` with ``out_type='pooled'``.
+    """
+    path, found = _open(model, source, prefix)
+    if prefix:
+        found = {key[len(prefix):]: value for key, value in unwrap(found).items() if key.startswith(prefix)}
+    report = check_model(model, found, whole=True, source=str(path))
+    model.load_state_dict(_weights(found, str(path)), strict=False)
+    return report
+
+
+def init_weights(model: nn.Module, random: Callable[[], None], load: Callable[..., KeyReport]) -> None:
+    """Initialises a module, and loads what its ``init_cfg`` of type Pretrained names in the end, with a loader of ours.
+
+    Args:
+        model: Module of mmengine's.
+        random: Its ``init_weights`` without that.
+        load: `load_checkpoint` or `load_classifier`.
+    """
+    if model.is_init:
+        return random()  # which warns
+    configs = model.init_cfg if isinstance(model.init_cfg, (list, tuple)) else [model.init_cfg]
+    configs = [cfg for cfg in configs if cfg is not None]
+    pretrained = [cfg for cfg in configs if cfg['type'] in ('Pretrained', 'PretrainedInit')]
+    model.init_cfg, kept = [cfg for cfg in configs if cfg not in pretrained], model.init_cfg
+    random()
+    model.init_cfg = kept
+    model._is_init = False
+    for cfg in pretrained:
+        unknown = set(cfg) - {'type', 'checkpoint', 'prefix', 'map_location'}
+        if unknown:
+            raise ValueError(f'init_cfg of type Pretrained takes checkpoint and prefix, but got {sorted(unknown)}')
+        load(model, cfg.get('checkpoint'), prefix=cfg.get('prefix'))
+    model._is_init = True
 
 
 def load_state_dict_hook(model: nn.Module, state_dict: dict, prefix: str) -> None:
@@ -191,6 +227,9 @@ def check_model(model: nn.Module, checkpoint: Mapping, whole: bool, source: str 
     if not isinstance(found, Mapping):
         raise CheckpointError(f'{source} holds a {type(found).__name__} as state_dict, not a dict of weights')
     found = {key[7:] if key.startswith('module.') else key: value for key, value in _weights(found, source).items()}
+    backbone = getattr(model, 'backbone', None)
+    if isinstance(backbone, Backbone) and backbone.out_type == 'pooled':
+        found = name_classifier(backbone, found)
     state, report = {}, KeyReport("this package's", '', len(own))
     backbones = [f'{name}.' if name else '' for name, module in model.named_modules() if isinstance(module, Backbone)]
     for prefix in backbones:
@@ -221,6 +260,25 @@ def check_model(model: nn.Module, checkpoint: Mapping, whole: bool, source: str 
     return report
 
 
+def name_classifier(model: nn.Module, found: Mapping) -> Dict[str, Tensor]:
+    """The weights of an authors' classifier, by the names that they have in mmpretrain's ``ImageClassifier``.
+
+    Args:
+        model: Its `Backbone`.
+        found: By the authors' names. mmpretrain's own stay as they are.
+    """
+    heads = {'head.fc.': 'head.fc.', **model.head_keys}
+    _, prefix, *_ = _best_reading(type(model), model.state_dict(), found)
+    if prefix.endswith('backbone.'):
+        return dict(found)
+    named = {}
+    for key, value in found.items():
+        inner = key[len(prefix):] if key.startswith(prefix) else key
+        start = next((start for start in heads if inner.startswith(start)), None)
+        named[f'backbone.{key}' if start is None else heads[start] + inner[len(start):]] = value
+    return named
+
+
 def identify(checkpoint: Mapping) -> List[str]:
     """Names (``<family>/<variant>``) of the backbones that a checkpoint fits; several where variants share shapes."""
     from .. import list_backbones
@@ -241,6 +299,16 @@ def identify(checkpoint: Mapping) -> List[str]:
     return [name for name, fit in fits.items() if fit == best > .8]
 
 
+def _open(model: nn.Module, source: Union[str, Path], prefix: Optional[str]) -> Tuple[Path, dict]:
+    """The file that ``init_cfg`` names, and what is in it."""
+    for what, value in (('checkpoint', source), ('prefix', '' if prefix is None else prefix)):
+        if not isinstance(value, (str, Path)):
+            arch = f' {model.arch!r}' if hasattr(model, 'arch') else ''
+            raise CheckpointError(f'{type(model).__name__}{arch} expects {what} to be a text, but got {value!r}')
+    path = locate(str(source))
+    return path, read_checkpoint(path)
+
+
 def _best_reading(cls: type, own: Mapping, found: Mapping, prefix: Optional[str] = None):
     """The layout and prefix under which most keys of ``own`` are found.
 
@@ -255,6 +323,9 @@ def _best_reading(cls: type, own: Mapping, found: Mapping, prefix: Optional[str]
         for layout, rules in (("this package's", ()), ("the authors'", cls.rename), *cls.other_layouts.items()):
             values = unpack(inside) if layout == OPENMMLAB else inside
             renamed = {key: _rename(key[len(start):], rules) for key in values}
+            for key, name in renamed.items():
+                if name is not None and name not in own and any(re.match(pattern, name) for pattern in cls.pooled_keys):
+                    renamed[key] = None
             score = sum(name in own for name in renamed.values()), -sum(name is not None for name in renamed.values())
             readings.append((score, layout, start, renamed, values, outside))
     return max(readings, key=lambda reading: reading[0])[1:]

@@ -6,7 +6,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import (get_deprecated_model_names, get_external_models, get_mmcls_models,
                                         get_torchvision_models)
 
-from .read import CheckpointError, read_checkpoint
+from .read import CheckpointError, read_checkpoint, unwrap
 from .zoo import locate
 
 _ZOOS: Dict[str, Callable[[], Dict[str, str]]] = {
@@ -47,6 +47,8 @@ def _read(source: str, map_location: object = None, *, trust: bool) -> dict:
     checkpoint = read_checkpoint(locate(address), trust)
     if isinstance(checkpoint.get('meta'), dict):
         checkpoint['meta'].pop('config', None)  # a program, which mmengine would run when it resumes
+    if 'meta' not in checkpoint:  # no runner of mmengine's has saved it: mmengine does not know its wrappings
+        checkpoint = dict(state_dict=unwrap(checkpoint))
     if scheme == 'mmcls://':
         state = checkpoint.get('state_dict', checkpoint)
         return dict(state_dict={key[9:]: value for key, value in state.items() if key.startswith('backbone.')})

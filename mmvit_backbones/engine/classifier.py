@@ -1,0 +1,41 @@
+"""The authors' classifiers as models of mmpretrain's."""
+from typing import Optional
+
+import torch
+
+from .. import list_backbones
+from ..registry import MODELS
+from .errors import near
+
+
+def classifier(name: str, num_classes: int = 1000, init_cfg: Optional[dict] = None, **options) -> dict:
+    """The ``model`` of a config: the image classifier that the authors of a backbone evaluate.
+
+    Its logits are ``model(images, mode='tensor')``. It needs mmpretrain.
+
+    Args:
+        name: Of `list_backbones`, such as 'swin/tiny'.
+        num_classes: Of the head.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads the authors' file, head included; it may also be put
+            into the result, as ``init_cfg``. Without it all weights are random.
+        options: Arguments of the backbone, such as ``drop_path_rate``.
+
+    Raises:
+        ValueError: There is no backbone of this name.
+    """
+    known = list_backbones()
+    if name not in known:
+        raise ValueError(f'There is no backbone {name!r}.{near(name, known)}')
+    backbone = dict(known[name], out_type='pooled', **options)
+    with torch.device('meta'):
+        channels = MODELS.build(backbone).out_channels[-1]
+    model = dict(
+        type='mmvit_backbones.classifiers.ImageClassifier',
+        backbone=backbone,
+        head=dict(
+            type='mmpretrain.LinearClsHead',
+            num_classes=num_classes,
+            in_channels=channels,
+            init_cfg=dict(type='TruncNormal', layer='Linear', std=.02, bias=0.),
+            loss=dict(type='mmpretrain.CrossEntropyLoss')))
+    return model if init_cfg is None else dict(model, init_cfg=init_cfg)
