@@ -1,6 +1,7 @@
 """The arithmetic of a model, counted without doing it: on the meta device a detector takes a second and no memory."""
 import copy
 import importlib
+import inspect
 from functools import lru_cache
 from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
@@ -10,6 +11,8 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from .config import UsageError
 
 BOX_PROPOSALS, MASK_PROPOSALS = 1000, 100
 """What the box heads and the mask heads of a two-stage detector are counted on, as mmdet 2 did."""
@@ -161,6 +164,9 @@ def count_config(cfg: Config, size: Optional[Tuple[int, int]] = None) -> Cost:
     Args:
         cfg: A config of mmdet, mmseg or mmpretrain.
         size: Height and width of the image in pixels, `common_size` where it is None.
+
+    Raises:
+        UsageError: A head reads more than maps.
     """
     size = size or common_size(cfg)
     importlib.import_module(f'{cfg.default_scope}.models')
@@ -177,19 +183,35 @@ def _forward(model: nn.Module, images: Tensor) -> None:
     if hasattr(model, 'decode_head'):
         out = ()
         for head in _list(model.decode_head):  # each but the first reads what the one before it gives
-            out = head(levels, *out),
+            out = _call(head, levels, *out),
     elif hasattr(model, 'head'):
-        model.head(levels)
+        _call(model.head, levels)
     elif hasattr(model, 'roi_head'):
-        model.rpn_head(levels)
+        _call(model.rpn_head, levels)
         roi = model.roi_head
-        for extractors, heads, proposals in ((roi.bbox_roi_extractor, roi.bbox_head, BOX_PROPOSALS),
-                                             (roi.mask_roi_extractor, roi.mask_head, MASK_PROPOSALS)):
+        parts = [(roi.bbox_roi_extractor, roi.bbox_head, BOX_PROPOSALS)]
+        if roi.with_mask:
+            parts.append((roi.mask_roi_extractor, roi.mask_head, MASK_PROPOSALS))
+        for extractors, heads, proposals in parts:
             for extractor, head in zip(_list(extractors), _list(heads)):
                 size = extractor.roi_layers[0].output_size
-                head(images.new_empty(proposals, extractor.out_channels, *size))
+                _call(head, images.new_empty(proposals, extractor.out_channels, *size))
     else:
-        model.bbox_head(levels)
+        _call(model.bbox_head if hasattr(model, 'bbox_head') else model.panoptic_head, levels)
+
+
+def _call(head: nn.Module, *inputs: object) -> object:
+    """A head's result.
+
+    Raises:
+        UsageError: It reads more than maps, such as the queries of a DETR.
+    """
+    try:
+        inspect.signature(head.forward).bind(*inputs)
+    except TypeError as error:
+        raise UsageError(f'multiply-adds of a model with {type(head).__name__} can not be counted: {error}, where heads are counted '
+                         'that read maps alone') from error
+    return head(*inputs)
 
 
 def _list(part: nn.Module):

@@ -1,6 +1,6 @@
 """The files of the repository that are written from the results: tables, model index and metafiles."""
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, NamedTuple, Sequence, Tuple
 
 import torch
 import yaml
@@ -40,6 +40,13 @@ Each row of a method with configs has one in `configs/`; `python tools/reproduce
 {results}'''
 
 
+class BackboneCost(NamedTuple):
+    """What a backbone gives and costs: channels of its levels, parameters, multiply-adds at 224x224, attention included."""
+    channels: Tuple[int, ...]
+    params: int
+    macs: int
+
+
 def documents(root: Path, entries: Sequence[Entry]) -> Dict[Path, str]:
     """{path: content} of every file that is written from the results.
 
@@ -55,9 +62,10 @@ def documents(root: Path, entries: Sequence[Entry]) -> Dict[Path, str]:
         raise ResultsError(f'README.md must hold the lines {BEGIN} and {END} once each')
     before, rest = readme.split(BEGIN)
     after = rest.split(END)[1]
+    costs = count_backbones()
     found = {
-        root / 'README.md': f'{before}{BEGIN}\n{families()}{END}{after}',
-        root / 'docs' / 'model_zoo.md': ZOO_PAGE.format(backbones=backbones(), results=to_markdown(entries, level=3)),
+        root / 'README.md': f'{before}{BEGIN}\n{families(costs)}{END}{after}',
+        root / 'docs' / 'model_zoo.md': ZOO_PAGE.format(backbones=backbones(costs), results=to_markdown(entries, level=3)),
         root / 'model-index.yml': _yaml(dict(Import=[f'configs/metafile_{family}.yml' for family in FAMILIES])),
     }
     for family in FAMILIES:
@@ -65,14 +73,23 @@ def documents(root: Path, entries: Sequence[Entry]) -> Dict[Path, str]:
     return found
 
 
-def families() -> str:
-    """The table of all families, a line each: variants, channels, what their papers publish, weights."""
-    results, known = load_results(), list_backbones()
-    lines = []
-    for family, name in FAMILIES.items():
-        variants = {full.split('/')[1]: cfg for full, cfg in known.items() if full.startswith(f'{family}/')}
+def count_backbones() -> Dict[str, BackboneCost]:
+    """{name: what it costs} of all variants, by family."""
+    costs = {}
+    for name, cfg in sorted(list_backbones().items(), key=lambda item: list(FAMILIES).index(item[0].split('/')[0])):
         with torch.device('meta'):
-            channels = dict.fromkeys(MODELS.build(cfg).out_channels for cfg in variants.values())
+            model, images = MODELS.build(cfg).eval(), torch.empty(1, 3, 224, 224)
+        macs = count_macs(lambda: model(images)).all
+        costs[name] = BackboneCost(model.out_channels, sum(p.numel() for p in model.parameters()), macs)
+    return costs
+
+
+def families(costs: Dict[str, BackboneCost]) -> str:
+    """The table of all families, a line each: variants, channels, what their papers publish, weights."""
+    results, lines = load_results(), []
+    for family, name in FAMILIES.items():
+        variants = [full.split('/')[1] for full in costs if full.startswith(f'{family}/')]
+        channels = dict.fromkeys(costs[f'{family}/{variant}'].channels for variant in variants)
         rows = [row for row in results if row.family == family and row.arch in variants]
         weights = [_weights(f'{family}/{variant}') for variant in variants]
         lines.append([
@@ -84,21 +101,16 @@ def families() -> str:
     return markdown_table(['family', 'variants', 'channels', *(title for title, *_ in FAMILY_COLUMNS), 'weights'], lines) + '\n'
 
 
-def backbones() -> str:
+def backbones(costs: Dict[str, BackboneCost]) -> str:
     """The table of all variants: counted parameters and multiply-adds of the backbone, published scores."""
-    results, known = load_results(), list_backbones()
     titles = ('backbone', 'channels', 'params M', 'GMACs', 'top-1', 'Mask R-CNN 1x', 'Mask R-CNN 3x', 'UPerNet', 'Semantic FPN',
               'weights')
-    lines = []
-    for name in sorted(known, key=lambda name: list(FAMILIES).index(name.split('/')[0])):
+    results, lines = load_results(), []
+    for name, cost in costs.items():
         family, variant = name.split('/')
-        with torch.device('meta'):
-            model, images = MODELS.build(known[name]).eval(), torch.empty(1, 3, 224, 224)
-        macs = count_macs(lambda: model(images)).all
         rows = [row for row in results if (row.family, row.arch) == (family, variant)]
         lines.append([
-            f'`{name}`', ', '.join(map(str, model.out_channels)), f'{sum(p.numel() for p in model.parameters()) / 1e6:.1f}',
-            f'{macs / 1e9:.1f}',
+            f'`{name}`', ', '.join(map(str, cost.channels)), f'{cost.params / 1e6:.1f}', f'{cost.macs / 1e9:.1f}',
             _first(rows, 'classification', '', 'top1') or _first(rows, 'classification', '', 'top1', 'in22k'),
             _first(rows, 'mask_rcnn', '1x', 'box_ap', 'in1k', 'mask_ap'),
             _first(rows, 'mask_rcnn', '3x', 'box_ap', 'in1k', 'mask_ap'),

@@ -41,7 +41,7 @@ def compare_under(cfg: Config, backbones: Sequence[str], runs: Sequence[Run] = (
         try:
             cost = count_config(set_backbone(candidate, name, init_cfg=None, drop_path_rate=0.))
         except UsageError as error:
-            note = f'Does not fit: {error}'
+            note = f'Does not fit, or is not counted: {error}.'
         result = Result(
             family=family, task=recipe.task or 'coco', method=recipe.method, backbone=f'{FAMILIES[family]} {variant}',
             schedule=recipe.schedule, pretrain=published.pretrain if published else 'none',
