@@ -1,4 +1,5 @@
 """Measures backbones: python tools/benchmark.py cswin/tiny cswin/small --size 800x1344 [options]
+or whole models, from images to predictions or gradients: python tools/benchmark.py CONFIG [--backbone NAME] [options]
 
 Parameters; multiply-adds (attention products counted) and FLOPs (twice as many); median latency of a batch and the spread
 of its middle half; images a second; peak memory; and which share of this machine's own rate of matrix multiplication the
@@ -27,8 +28,10 @@ from rich.table import Table
 
 from mmvit_backbones import list_backbones
 from mmvit_backbones.backbones.base import MIN_SIZE
-from mmvit_backbones.engine import count_macs
-from mmvit_backbones.engine.config import INSTALL, UsageError, check_device, check_folder, image_size, run
+from mmvit_backbones.engine import count_config, count_macs
+from mmvit_backbones.engine.config import (INSTALL, UsageError, add_backbone_argument, check_device, check_folder,
+                                           image_size, load_config, run, run_name)
+from mmvit_backbones.engine.examples import WholeModel
 from mmvit_backbones.engine.machine import available_cpus, cpu_model, limit_threads
 from mmvit_backbones.engine.peers import build_peer, difference, same_weights
 from mmvit_backbones.files import replacing
@@ -45,8 +48,10 @@ SAME = 1e-4
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        'names', nargs='+', metavar='NAME', help='<family>/<variant>; <family> for all of its variants; or small or base for the '
-        'variant of every family, of those with published weights where it has any, that is nearest to 25 or 85 million parameters')
+        'names', nargs='+', metavar='NAME|CONFIG', help='<family>/<variant>; <family> for all of its variants; small or base for '
+        'the variant of every family, of those with published weights where it has any, that is nearest to 25 or 85 million '
+        'parameters; or a config file')
+    add_backbone_argument(parser)
     parser.add_argument('--size', type=image_size, default=(800, 1344), help='HEIGHTxWIDTH in pixels [800x1344]')
     parser.add_argument('--batch', type=int, default=1, help='images a batch [%(default)s]')
     parser.add_argument('--mode', choices=['infer', 'train'], default='infer', help='[%(default)s]')
@@ -70,7 +75,10 @@ def choose(names):
     known = list_backbones()
     chosen = []
     for name in names:
-        found = of_size(name) if name in SIZES else [key for key in known if name in (key, key.split('/')[0])]
+        if name in SIZES:
+            found = of_size(name)
+        else:
+            found = [name] if is_config(name) else [key for key in known if name in (key, key.split('/')[0])]
         if not found:
             raise UsageError(f'{name} is not known. Known: {", ".join([*known, *SIZES])}')
         chosen += found
@@ -108,6 +116,37 @@ def with_peer(names, args):
     if others:
         print(f'not in {args.peer}: {", ".join(others)}')
     return found
+
+
+def is_config(name):
+    return name.endswith('.py')
+
+
+def build(name, args, **options):
+    """A backbone or a whole model, and images for it."""
+    if is_config(name):
+        model = WholeModel(read(name, args), args.batch, args.size)
+        return model, model.images
+    return MODELS.build(dict(list_backbones()[name], with_cp=args.with_cp, **options)), torch.randn(args.batch, 3, *args.size)
+
+
+def read(name, args):
+    """A config with what the arguments ask of its backbone."""
+    cfg = load_config(name, backbone=args.backbone, pretrained=False)
+    if args.with_cp:
+        cfg.model.backbone.with_cp = True
+    return cfg
+
+
+def cost(name, args):
+    """Parameters, and multiply-adds for one image."""
+    if is_config(name):
+        found = count_config(read(name, args), args.size)
+        return found.params, found.macs.all
+    with torch.device('meta'):
+        model = MODELS.build(list_backbones()[name]).eval()
+        image = torch.empty(1, 3, *args.size)
+    return sum(p.numel() for p in model.parameters()), count_macs(lambda: model(image)).all
 
 
 def synchronize(device):
@@ -176,13 +215,7 @@ def measure(name, args):
     """What is known of one backbone, in a process of its own: its peak memory is its own too."""
     limit_threads()
     device, dtype = torch.device(args.device), DTYPES[args.dtype]
-    shape = (args.batch, 3, *args.size)
-    with torch.device('meta'):
-        model = MODELS.build(list_backbones()[name]).eval()
-        images = torch.empty(shape)
-    macs = count_macs(lambda: model(images)).all
-    params = sum(p.numel() for p in model.parameters())
-
+    params, macs = cost(name, args)
     n = 8192 if device.type == 'cuda' else 2048
     a, b, product = torch.randn(3, n, n, device=device, dtype=dtype)
     functions = dict(matmul=lambda: torch.mm(a, b, out=product))
@@ -193,8 +226,8 @@ def measure(name, args):
         torch.cuda.reset_peak_memory_stats(device)
     else:
         before = peak_of_process()
-    model = MODELS.build(dict(list_backbones()[name], with_cp=args.with_cp, **(peer.options if peer else {}))).to(device)
-    images = torch.randn(shape, device=device)
+    model, images = build(name, args, **(peer.options if peer else {}))
+    model, images = model.to(device), images.to(device)
     functions['ours'] = step(model, model, images, args)
     for _ in range(2):
         functions['ours']()
@@ -213,9 +246,10 @@ def measure(name, args):
         theirs.update(peer_latency=medians['theirs'])
     quartiles = statistics.quantiles(seconds['ours'], n=4) if args.runs > 1 else [medians['ours']] * 3
     rate = 2 * n**3 / medians['matmul']
-    flops = 2 * macs * (3 if args.mode == 'train' else 1)
+    flops = 2 * macs * args.batch * (3 if args.mode == 'train' else 1)
+    title = run_name(name, args.backbone) if is_config(name) else name
     return dict(
-        name=name, params=params, macs=macs // args.batch, flops=2 * macs // args.batch, latency=medians['ours'],
+        name=title, params=params, macs=macs, flops=2 * macs, latency=medians['ours'],
         latency_q1=quartiles[0], latency_q3=quartiles[2], images_per_second=args.batch / medians['ours'], peak_memory=memory,
         matmul_rate=rate, share_of_matmul_rate=flops / medians['ours'] / rate, **theirs)
 
@@ -226,7 +260,7 @@ def show(rows, args):
         title=f'{args.mode}, {args.batch} x {args.size[0]}x{args.size[1]}, {args.dtype} on {args.device}'
         f'{", compiled" if args.compile else ""}{", checkpointed" if args.with_cp else ""}; '
         f'matrix multiplication {rate / 1e12:.3g} TFLOP/s')
-    table.add_column('backbone', no_wrap=True)
+    table.add_column('model', overflow='fold')
     peer = [f'{args.peer} ms', 'times as fast'] if args.peer else []
     for title in ('params M', 'GMACs', 'GFLOPs', 'ms', 'middle half', 'images/s', 'peak GiB', 'of matmul', *peer):
         table.add_column(title, justify='right', no_wrap=True)
@@ -242,6 +276,10 @@ def show(rows, args):
 def main():
     args = parse_args()
     names = choose(args.names)
+    if args.backbone and not all(map(is_config, names)):
+        raise UsageError(f'--backbone {args.backbone} takes the place of one in a CONFIG. Leave it out, or name configs alone')
+    for name in filter(is_config, names):
+        read(name, args)
     if args.batch < 1 or args.runs < 1:
         raise UsageError('--batch and --runs must be at least 1')
     if min(args.size) < MIN_SIZE:
@@ -252,6 +290,8 @@ def main():
         if Path(args.json).is_dir():
             raise UsageError(f'--json {args.json} is a folder. Name the file to write')
     if args.peer:
+        if any(map(is_config, names)):
+            raise UsageError(f'--peer {args.peer} has backbones to compare, not whole models. Name backbones')
         names = with_peer(names, args)
     # A process for each backbone, a copy of one that has imported everything and computed nothing.
     context = multiprocessing.get_context('forkserver')
