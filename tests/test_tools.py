@@ -216,3 +216,18 @@ def test_sizes_of_the_benchmark():
     assert {'swin/base', 'cswin/base', 'pvt_v2/b5', 'twins_svt/large'} < set(base)
     both = choose(['small', 'base', 'swin/tiny'])
     assert len(both) == len(set(both)) and set(both) == {*small, *base}
+
+
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
+def test_recording_asks_for_what_the_benchmark_takes(device, tmp_path, monkeypatch):
+    out = call('bash', 'tools/record_speed.sh', device, tmp_path / 'speed', PY='echo')
+    commands = [line.split() for line in out.splitlines() if line.startswith('tools/benchmark.py')]
+    parse_args = runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))['parse_args']
+    found = []
+    for words in commands:
+        monkeypatch.setattr(sys, 'argv', words)
+        found.append(parse_args())
+    assert {args.peer for args in found} == {None, 'timm', 'mmdet'} and {args.with_cp for args in found} == {False, True}
+    assert {args.device for args in found} == {device} and len({args.json for args in found}) == len(found) == len(commands)
+    assert all(Path(args.json).parent == tmp_path / 'speed' for args in found)
+    assert 'usage' in call('bash', 'tools/record_speed.sh', 'tpu', tmp_path / 'other', PY='echo', status=2)

@@ -6,12 +6,17 @@ from .published import ResultsError
 from .speed import Speed, read_speed
 from .table import markdown_table, size_text
 
-HEAD = """# Speed
-
-Written by `python tools/compare.py --update-docs` from `docs/speed/*.json`, which `make speed` writes; not to be edited. Of the backbones alone, without detector or segmentor, and of each family the two variants that are nearest to 25 and to 85 million parameters.
-
-ms: the median time of a batch, whose runs took turns with a large matrix multiplication. of matmul: the share that the model's arithmetic reached of the rate of that multiplication; training counts the backward pass as twice the forward pass. peak: what the model and its run took of memory. with_cp: with activation checkpointing. times as fast: another package's time by ours, in one process, with the same weights, after both were seen to compute the same; difference: by how many standard deviations their levels differed at most.
-"""
+HEAD = (
+    '# Speed\n\n'
+    'Written by `python tools/compare.py --update-docs` from `docs/speed/*.json`, which `make speed` writes; '
+    'not to be edited. Of the backbones alone, without detector or segmentor, and of each family the two '
+    'variants that are nearest to 25 and to 85 million parameters.\n\n'
+    'ms: the median time of a batch, whose runs took turns with a large matrix multiplication. of matmul: the '
+    "share that the model's arithmetic reached of the rate of that multiplication; training counts the "
+    'backward pass as twice the forward pass. peak: what the model and its run took of memory. with_cp: with '
+    "activation checkpointing. times as fast: another package's time by ours, in one process, with the same "
+    'weights, after both were seen to compute the same; difference: by how many standard deviations their '
+    'levels differed at most.\n')
 DEVICES = dict(cpu='CPUs', cuda='GPUs')
 MODES = dict(infer='Inference', train='Training')
 GOALS = {('infer', (800, 1216)): .7, ('train', (224, 224)): .6}
