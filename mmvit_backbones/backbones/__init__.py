@@ -9,12 +9,13 @@ from .pvt_v2 import PyramidVisionTransformerV2
 from .sg_former import SGFormer
 from .shuffle_transformer import ShuffleTransformer
 from .swin import SwinTransformer
+from .swin_v2 import SwinTransformerV2
 from .t2t_vit import T2TViT
 from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 
 __all__ = [
     'Backbone', 'CSWinTransformer', 'FCViT', 'GGTransformer', 'MSGTransformer', 'PyramidVisionTransformer',
-    'PyramidVisionTransformerV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'T2TViT', 'TwinsPCPVT',
-    'TwinsSVT'
+    'PyramidVisionTransformerV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2',
+    'T2TViT', 'TwinsPCPVT', 'TwinsSVT'
 ]
