@@ -159,4 +159,8 @@ class SwinTransformerV2(Backbone):
                 nn.init.zeros_(norm.bias)
 
     rename = (*SwinTransformer.rename, *KEYS)
-    other_layouts = {whose: (*rules, *KEYS) for whose, rules in SwinTransformer.other_layouts.items()}
+    other_layouts = {
+        # but for the first rule: they have moved the steps down to where ours are
+        "OpenMMLab's": (*SwinTransformer.other_layouts["OpenMMLab's"][1:], *KEYS),
+        "timm's": (*SwinTransformer.other_layouts["timm's"], *KEYS),
+    }
