@@ -57,7 +57,7 @@ def test_temperatures_end_at_a_hundredth():
 
 
 @torch.no_grad()
-@pytest.mark.skipif(torch.__version__ < TorchVersion('2.4'), reason='PyTorch 2.1 has no linear layers in float16 on CPUs')
+@pytest.mark.skipif(torch.__version__ < TorchVersion('2.4'), reason='PyTorch 2.1 has no float16 linears on CPUs')
 def test_keys_of_padded_tokens_are_zero_in_half_precision_too():
     """Their norm is 0, and float16 has no 1e-12 to add to it."""
     module = CosineAttention(16, 2, 4, 4)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import (Mlp, PatchEmbed, PreNormBlock, ShiftedWindowAttention, merge_neighbours, relative_index, widen)
+from ..layers import Mlp, PatchEmbed, PreNormBlock, ShiftedWindowAttention, merge_neighbours, relative_index, widen
 from ..registry import MODELS
 from .base import Backbone
 from .swin import SwinStage, SwinTransformer
@@ -66,7 +66,8 @@ class CosineAttention(ShiftedWindowAttention):
         bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
         q, k, v = F.linear(x, self.qkv.weight, bias).chunk(3, dim=-1)
         q, k = (widen(part.unflatten(-1, (self.num_heads, -1))) for part in (q, k))  # (tokens, heads, d)
-        scale = self.logit_scale.clamp(max=math.log(100)).exp().flatten(1) * q.shape[-1]**.5  # the attention divides by it
+        # the attention divides by the root
+        scale = self.logit_scale.clamp(max=math.log(100)).exp().flatten(1) * q.shape[-1]**.5
         q = q * (scale / q.norm(dim=-1, keepdim=True).clamp(min=1e-12))
         k = k / k.norm(dim=-1, keepdim=True).clamp(min=1e-12)
         return q.flatten(1).to(v.dtype), k.flatten(1).to(v.dtype), v
@@ -114,11 +115,11 @@ class SwinTransformerV2(Backbone):
     """
 
     family = 'swin_v2'
-    # Table 2 of the paper and the authors' configs. Windows as they are at the size in the name, where the authors shrink
-    # them to the map of the last stage.
+    # The authors' configs. The windows of the last stage are what the authors' code shrinks them to.
     archs = {
-        name: dict(dims=tuple(C * 2**i for i in range(4)), depths=depths, num_heads=tuple(C * 2**i // 32 for i in range(4)),
-                   window=window, pretrained_window=pretrained, mlp_ratio=4)
+        name: dict(dims=tuple(C * 2**i for i in range(4)), depths=depths,
+                   num_heads=tuple(C * 2**i // 32 for i in range(4)), window=window, pretrained_window=pretrained,
+                   mlp_ratio=4)
         for name, C, depths, window, pretrained in (
             ('tiny_window8_256',                      96, (2, 2, 6, 2),  (8, 8, 8, 8),     (8, 8, 8, 8)),
             ('tiny_window16_256',                     96, (2, 2, 6, 2),  (16, 16, 16, 8),  (16, 16, 16, 8)),
@@ -143,13 +144,14 @@ class SwinTransformerV2(Backbone):
         return PatchEmbed(self.in_channels, self.spec['dims'][0])
 
     def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:
-        dims, heads, window, pretrained = (self.spec[key] for key in ('dims', 'num_heads', 'window', 'pretrained_window'))
+        dims, ratio = self.spec['dims'], self.spec['mlp_ratio']
+        heads, window, pretrained = (self.spec[key][i] for key in ('num_heads', 'window', 'pretrained_window'))
         downsample = PostNormMerging(dims[i - 1], dims[i]) if i else None
         blocks = []
         for rate in drop_path:
-            attn = CosineAttention(dims[i], heads[i], window[i], pretrained[i])
-            blocks.append(PostNormBlock(dims[i], attn, Mlp(dims[i], int(dims[i] * self.spec['mlp_ratio'])), rate))
-        return SwinStage(blocks, downsample, self.with_cp, window[i], shift_always=False)
+            attn = CosineAttention(dims[i], heads, window, pretrained)
+            blocks.append(PostNormBlock(dims[i], attn, Mlp(dims[i], int(dims[i] * ratio)), rate))
+        return SwinStage(blocks, downsample, self.with_cp, window, shift_always=False)
 
     def init_module(self, module: nn.Module) -> None:
         super().init_module(module)
