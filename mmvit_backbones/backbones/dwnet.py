@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import DepthwiseConv, DropPath, Mlp, PatchEmbed, PatchMerging, conv_map, depthwise_conv, pad_to_multiple
-from ..layers.eager import runs_on_cpu
+from ..layers import (DepthwiseConv, DropPath, Mlp, PatchEmbed, PatchMerging, conv_map, depthwise_conv, pad_to_multiple,
+                      runs_on_cpu, widen)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
 KERNEL_SIZE = 7
 GROUPS = 32
-PIECE = 1 << 21
+PIECE = 1 << 20
 """Values of kernels of positions that are computed at once on CPUs without gradients."""
 
 
@@ -65,24 +65,23 @@ class InhomogeneousDepthwiseConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.bn(self.conv1(x)).relu().permute(0, 2, 3, 1)
         B, H, W, _ = hidden.shape
-        # (group, tap) -> (tap, group): the groups of a tap side by side
+        # Groups are what lies side by side, here and in the map: (group, tap) -> (tap, group)
         weight, bias = (part.flatten(1).unflatten(0, (GROUPS, -1)).transpose(0, 1).flatten(0, 1)
                         for part in (self.conv2.weight, self.conv2.bias[:, None]))
         border = KERNEL_SIZE // 2
-        x = F.pad(x.permute(0, 2, 3, 1), (0, 0, border, border, border, border)).unflatten(-1, (GROUPS, -1))
+        padded = x.permute(0, 2, 3, 1).unflatten(-1, (GROUPS, -1)).transpose(-1, -2)  # (B, H, W, C / groups, groups)
+        padded = F.pad(padded, (0, 0, 0, 0, border, border, border, border))
+        out = widen(x).new_zeros(B, H, W, *padded.shape[3:])
         rows = H
         if not torch.is_grad_enabled() and runs_on_cpu(x):
             rows = max(PIECE // (B * W * len(weight)), 1)
-        pieces = []
         for start in range(0, H, rows):
-            piece = hidden[:, start:start + rows]
-            kernels = F.linear(piece, weight, bias[:, 0]).unflatten(-1, (-1, GROUPS, 1))  # (B, rows, W, taps, groups, 1)
-            out = 0
-            for tap, kernel in enumerate(kernels.unbind(3)):
+            piece = out[:, start:start + rows]
+            kernels = F.linear(hidden[:, start:start + rows], weight, bias[:, 0])
+            for tap, kernel in enumerate(kernels.unflatten(-1, (-1, 1, GROUPS)).unbind(3)):
                 row, column = start + tap // KERNEL_SIZE, tap % KERNEL_SIZE
-                out = out + kernel * x[:, row:row + piece.shape[1], column:column + W]
-            pieces.append(out.flatten(3))
-        return torch.cat(pieces, 1).permute(0, 3, 1, 2)
+                piece.addcmul_(kernel, padded[:, row:row + piece.shape[1], column:column + W])
+        return out.transpose(-1, -2).flatten(3).permute(0, 3, 1, 2).to(x.dtype)
 
 
 OPERATORS = {

@@ -3,6 +3,7 @@ from .attention import SpatialReductionAttention, attention
 from .block import PreNormBlock
 from .depthwise import DepthwiseConv, depthwise_conv
 from .drop import DropPath, drop_path_rates
+from .eager import runs_on_cpu
 from .groups import Groups, crop_bias, group_attention, group_tokens, list_windows, reorder, sort_windows
 from .init import init_conv_fan_out
 from .mlp import ConvMlp, Mlp, convolve_between
@@ -18,6 +19,6 @@ __all__ = [
     'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1', 'Groups',
     'init_conv_fan_out', 'list_windows', 'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast',
     'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'PositionalEncodingGenerator', 'PreNormBlock',
-    'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows',
+    'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'runs_on_cpu', 'shifted_windows',
     'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention', 'split_windows', 'widen'
 ]
