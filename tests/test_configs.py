@@ -29,7 +29,7 @@ def cfg(request):
 
 
 def small(cfg):
-    """The config's model with at most two blocks a stage and few proposals, without weights."""
+    """The config's model with at most two blocks a stage, small windows and few proposals, without weights."""
     model = copy.deepcopy(cfg.model)
     remove_pretrained(model)
     if 'rpn_proposal' in model.train_cfg:
@@ -43,6 +43,8 @@ def small(cfg):
     cls = MODELS.get(model.backbone.type)
     row = model.backbone.arch if not isinstance(model.backbone.arch, str) else cls.archs[model.backbone.arch]
     model.backbone.arch = dict(row, depths=tuple(min(depth, 2) for depth in row['depths']))
+    if 'pretrained_window' in row:  # windows change no weights
+        model.backbone.arch['window'] = tuple(min(window, 8) for window in row['window'])
     return MODELS.build(model)
 
 

@@ -20,6 +20,14 @@ THEIRS = {
     'mmpretrain swin/tiny': dict(
         type='mmpretrain.SwinTransformer', arch=dict(embed_dims=96, depths=[2, 2, 2, 2], num_heads=[3, 6, 12, 24]),
         out_indices=(0, 1, 2, 3), pad_small_map=True),
+    'mmpretrain swin_v2/tiny_window8_256': dict(
+        type='mmpretrain.SwinTransformerV2',
+        arch=dict(embed_dims=96, depths=[2, 2, 2, 2], num_heads=[3, 6, 12, 24], extra_norm_every_n_blocks=0),
+        out_indices=(0, 1, 2, 3)),
+    'mmpretrain swin_v2/base_window12to16_192to256_22kto1k': dict(
+        type='mmpretrain.SwinTransformerV2',
+        arch=dict(embed_dims=128, depths=[2, 2, 2, 2], num_heads=[4, 8, 16, 32], extra_norm_every_n_blocks=0),
+        window_size=[16, 16, 16, 8], pretrained_window_sizes=[12, 12, 12, 6], out_indices=(0, 1, 2, 3)),
     'mmdet pvt/tiny': dict(type='mmdet.PyramidVisionTransformer', **PVT),
     'mmdet pvt_v2/b1': dict(type='mmdet.PyramidVisionTransformerV2', embed_dims=64, **PVT),
     'mmseg twins_pcpvt/small': dict(type='mmseg.PCPVT', qkv_bias=True, norm_after_stage=False, **PCPVT),
@@ -33,10 +41,11 @@ THEIRS = {
     'mmpretrain t2t_vit/t2t_vit_t_14': dict(
         type='mmpretrain.T2T_ViT', embed_dims=384, t2t_cfg=dict(token_dims=64, use_performer=False), num_layers=2,
         layer_cfgs=dict(num_heads=6, feedforward_channels=1152), out_type='featmap'),
-    'timm swin/tiny': dict(name='swin_tiny_patch4_window7_224', depths=(2, 2, 2, 2), img_size=448),
-    'timm pvt_v2/b1': dict(name='pvt_v2_b1'),
-    'timm pvt_v2/b2_li': dict(name='pvt_v2_b2_li', depths=(2, 2, 2, 2)),
-    'timm twins_pcpvt/small': dict(name='twins_pcpvt_small', depths=(2, 2, 2, 2), img_size=448),
+    'timm swin/tiny': dict(model_name='swin_tiny_patch4_window7_224', depths=(2, 2, 2, 2), img_size=448),
+    'timm swin_v2/tiny_window8_256': dict(model_name='swinv2_tiny_window8_256', depths=(2, 2, 2, 2), img_size=512),
+    'timm pvt_v2/b1': dict(model_name='pvt_v2_b1'),
+    'timm pvt_v2/b2_li': dict(model_name='pvt_v2_b2_li', depths=(2, 2, 2, 2)),
+    'timm twins_pcpvt/small': dict(model_name='twins_pcpvt_small', depths=(2, 2, 2, 2), img_size=448),
 }
 
 
@@ -59,7 +68,7 @@ def test_openmmlab(name):
         for attn in (module for module in theirs.modules() if isinstance(module, MultiheadAttention)):
             scale = (attn.input_dims // attn.num_heads)**.5
             attn.scaled_dot_product_attention = partial(scaled_dot_product_attention_pyimpl, scale=scale)
-    size = (224, 224) if column else (192, 256) if 'pvt' in name.split('/')[0] or 'twins' in name else (203, 269)
+    size = (224, 224) if column else (192, 256) if 'pvt' in name.split('/')[0] or 'twins' in name else (264, 300)
     image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
     options = dict(pyramid=None) if column else dict(padding='mask') if 'svt' in name else {}
     model = ours(name, **options)
@@ -73,11 +82,12 @@ def test_openmmlab(name):
 def test_timm(name):
     timm = pytest.importorskip('timm')
     name = name.split(' ')[1]
-    settings = dict(THEIRS[f'timm {name}'])
-    theirs = randomise(timm.create_model(settings.pop('name'), **settings))
+    settings = THEIRS[f'timm {name}']
+    theirs = randomise(timm.create_model(**settings))
     model = ours(name, out_norm='swin' not in name)
     model.load_state_dict(theirs.state_dict())
-    image = torch.randn(1, 3, 448, 448, generator=torch.Generator().manual_seed(1))  # more than one window in the last stage
+    side = settings.get('img_size', 448)  # more than one window in the last stage
+    image = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         for a, b in zip(model(image), theirs.forward_intermediates(image, intermediates_only=True), strict=True):
             assert torch.allclose(a, b, atol=1e-4 * b.std()), (a - b).abs().max() / b.std()

@@ -7,6 +7,7 @@ from parity import compare, image
 from mmvit_backbones.checkpoints import convert
 
 OPTIONS = {
+    'dwnet': lambda case: dict.fromkeys(('out_norm', 'padding'), 'after norm0' in case['note']),
     'msg_transformer': lambda case: dict(shuffle_sizes=case['shuffle_sizes']),
     'twins_svt': lambda case: dict(padding=case['mode']),
 }
@@ -40,9 +41,8 @@ def test_every_key_of_the_authors_is_accounted_for(name, path):
 def test_numbers(device, name, path, kind, i):
     record = read_record(path)
     case = record[kind][i]
-    options = OPTIONS.get(record['family'], lambda case: {})(case)
-    if backbone_class(name).norms == 'out':
-        options['out_norm'] = bool(record.get('dense_state'))
+    options = dict(out_norm=bool(record.get('dense_state'))) if backbone_class(name).norms == 'out' else {}
+    options.update(OPTIONS.get(record['family'], lambda case: {})(case))
     model = build(name, **options)
     model.load_state_dict(authors_state(record, case))
     dtype = DTYPES.get(record['family'], torch.float32)

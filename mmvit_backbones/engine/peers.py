@@ -63,6 +63,8 @@ def randomise(model: nn.Module) -> nn.Module:
     """Weights and statistics in which no two values are equal, but for position tables that are computed."""
     generator = torch.Generator().manual_seed(0)
     for name, value in model.state_dict().items():
+        if 'coords_table' in name:  # Swin V2's offsets, a constant
+            continue
         if value.dtype.is_floating_point and ('pos_embed' not in name or value.dim() == 3):
             noise = torch.randn(value.shape, generator=generator)
             value.copy_(noise / value[0].numel()**.5 if value.dim() > 1 else 1 + .1 * noise)

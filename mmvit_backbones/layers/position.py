@@ -8,6 +8,19 @@ from torch import Tensor, nn
 from .patch import conv_map
 
 
+def relative_index(window: Tuple[int, int]) -> Tensor:
+    """Which of the (2 h - 1) (2 w - 1) offsets between tokens of a window (h, w), row-major, two tokens are apart.
+
+    Returns:
+        (h * w, h * w), query minus key.
+    """
+    h, w = window
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij')
+    rows = y.flatten()[:, None] - y.flatten() + h - 1
+    cols = x.flatten()[:, None] - x.flatten() + w - 1
+    return rows * (2 * w - 1) + cols
+
+
 class RelativePositionBias(nn.Module):
     """One learned value a head for each offset between two tokens of a window (Swin, section 3.2).
 
@@ -22,10 +35,7 @@ class RelativePositionBias(nn.Module):
         h, w = window
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * h - 1) * (2 * w - 1), num_heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=.02)
-        y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij')
-        rows = y.flatten()[:, None] - y.flatten() + h - 1
-        cols = x.flatten()[:, None] - x.flatten() + w - 1
-        self.register_buffer('index', rows * (2 * w - 1) + cols, persistent=False)
+        self.register_buffer('index', relative_index(window), persistent=False)
 
     def forward(self) -> Tensor:
         """The bias, (num_heads, h * w queries, h * w keys)."""
