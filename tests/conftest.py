@@ -46,11 +46,17 @@ def read_record(path):
 
 
 def authors_state(record, case=None):
-    """The authors' state dict with the weights of a recorded case, classifier included; constant buffers hold zeros."""
+    """The authors' state dict with the weights of a recorded case, classifier included; constant buffers hold zeros.
+
+    Norms of the dense model that a case's ``out_indices`` do without are left out.
+    """
     case = case or {}
     scales = {**case.get('fill_scale', record.get('fill_scale', {})), **case.get('scale', {})}
     state = {}
+    absent = {f'norm{i + 1}' for i in range(4) if i not in case.get('out_indices', range(4))}
     for key, shape in {**record['state'], **record.get('dense_state', {})}.items():
+        if key.split('.')[0] in absent:
+            continue
         if key in record.get('computed', ()):
             state[key] = torch.zeros(shape)
             continue

@@ -6,6 +6,7 @@ from .gg_transformer import GGTransformer
 from .msg_transformer import MSGTransformer
 from .pvt import PyramidVisionTransformer
 from .pvt_v2 import PyramidVisionTransformerV2
+from .rest import ResT
 from .sg_former import SGFormer
 from .shuffle_transformer import ShuffleTransformer
 from .swin import SwinTransformer
@@ -15,6 +16,6 @@ from .twins_svt import TwinsSVT
 
 __all__ = [
     'Backbone', 'CSWinTransformer', 'FCViT', 'GGTransformer', 'MSGTransformer', 'PyramidVisionTransformer',
-    'PyramidVisionTransformerV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'T2TViT', 'TwinsPCPVT',
+    'PyramidVisionTransformerV2', 'ResT', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'T2TViT', 'TwinsPCPVT',
     'TwinsSVT'
 ]
