@@ -7,6 +7,7 @@ from .msg_transformer import MSGTransformer
 from .pvt import PyramidVisionTransformer
 from .pvt_v2 import PyramidVisionTransformerV2
 from .rest import ResT
+from .rest_v2 import ResTV2
 from .sg_former import SGFormer
 from .shuffle_transformer import ShuffleTransformer
 from .swin import SwinTransformer
@@ -16,6 +17,6 @@ from .twins_svt import TwinsSVT
 
 __all__ = [
     'Backbone', 'CSWinTransformer', 'FCViT', 'GGTransformer', 'MSGTransformer', 'PyramidVisionTransformer',
-    'PyramidVisionTransformerV2', 'ResT', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'T2TViT', 'TwinsPCPVT',
-    'TwinsSVT'
+    'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'T2TViT',
+    'TwinsPCPVT', 'TwinsSVT'
 ]
