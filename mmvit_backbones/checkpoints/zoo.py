@@ -111,6 +111,14 @@ ZOO: Dict[str, Weights] = {
     'rest/small': _page('rest_small.pth', 'wofmanaf/ResT', 'Apache-2.0'),
     'rest/base': _page('rest_base.pth', 'wofmanaf/ResT', 'Apache-2.0'),
     'rest/large': _page('rest_large.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest_v2/tiny': _page('restv2_tiny_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest_v2/tiny_384': _page('restv2_tiny_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
+    'rest_v2/small': _page('restv2_small_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest_v2/small_384': _page('restv2_small_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
+    'rest_v2/base': _page('restv2_base_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest_v2/base_384': _page('restv2_base_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
+    'rest_v2/large': _page('restv2_large_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest_v2/large_384': _page('restv2_large_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
     'sg_former/s': _page('SG-Former-S.pth', 'OliverRensu/SG-Former', 'none'),
     'sg_former/m': _page('SG-Former-M.pth', 'OliverRensu/SG-Former', 'none'),
     'sg_former/b': _page('SG-Former-B.pth', 'OliverRensu/SG-Former', 'none'),
@@ -162,8 +170,8 @@ ZOO: Dict[str, Weights] = {
 }
 """{name after ``mmvit://``: file}. A variant's own name gives its ImageNet-1k weights (fine-tuned, where the authors
 pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning, ``_22kto1k`` those after it where
-the authors trained on ImageNet-1k alone too, ``_moby`` weights trained without labels, ``_openmmlab`` weights that
-OpenMMLab has trained itself."""
+the authors trained on ImageNet-1k alone too, ``_384`` those after fine-tuning at 384 pixels where the variant stays the
+same, ``_moby`` weights trained without labels, ``_openmmlab`` weights that OpenMMLab has trained itself."""
 
 
 def weights_folder() -> Path:
