@@ -4,6 +4,7 @@ from .cswin import CSWinTransformer
 from .fcvit import FCViT
 from .gg_transformer import GGTransformer
 from .msg_transformer import MSGTransformer
+from .p2t import P2T
 from .pvt import PyramidVisionTransformer
 from .pvt_v2 import PyramidVisionTransformerV2
 from .rest import ResT
@@ -16,7 +17,7 @@ from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'FCViT', 'GGTransformer', 'MSGTransformer', 'PyramidVisionTransformer',
+    'Backbone', 'CSWinTransformer', 'FCViT', 'GGTransformer', 'MSGTransformer', 'P2T', 'PyramidVisionTransformer',
     'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'T2TViT',
     'TwinsPCPVT', 'TwinsSVT'
 ]
