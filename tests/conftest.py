@@ -49,12 +49,16 @@ def read_record(path):
 def authors_state(record, case=None):
     """The authors' state dict with the weights of a recorded case, classifier included.
 
-    Of constant buffers, positions are the sinusoids of T2T-ViT's, and others, which nobody loads, hold zeros.
+    Of constant buffers, positions are the sinusoids of T2T-ViT's, and others, which nobody loads, hold zeros. Norms of the
+    dense model that a case's ``out_indices`` do without are left out.
     """
     case = case or {}
     scales = {**case.get('fill_scale', record.get('fill_scale', {})), **case.get('scale', {})}
     state = {}
+    absent = {f'norm{i + 1}' for i in range(4) if i not in case.get('out_indices', range(4))}
     for key, shape in {**record['state'], **record.get('dense_state', {})}.items():
+        if key.split('.')[0] in absent:
+            continue
         if key in record.get('computed', ()):
             state[key] = sinusoid(*shape[1:]) if key == 'pos_embed' else torch.zeros(shape)
             continue

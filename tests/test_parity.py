@@ -9,13 +9,15 @@ from mmvit_backbones.checkpoints import convert
 OPTIONS = {
     'dwnet': lambda case: dict.fromkeys(('out_norm', 'padding'), 'after norm0' in case['note']),
     'msg_transformer': lambda case: dict(shuffle_sizes=case['shuffle_sizes']),
+    'rest': lambda case: dict(out_indices=case.get('out_indices', (0, 1, 2, 3))),
     'twins_svt': lambda case: dict(padding=case['mode']),
 }
 """{family: from a case to the options of the backbone that it was recorded with}"""
 
-DTYPES = {'sg_former': torch.float64}
+DTYPES = {'rest': torch.float64, 'sg_former': torch.float64}
 """{family: dtype of the comparison, where it is not float32}. SG-Former sorts tokens by nearly equal numbers: in float32
-a rounding error changes their order."""
+a rounding error changes their order. ResT divides differences of attention weights by their deviation: in float32 the
+authors' own formulas are as far from those in float64 as from the tolerance."""
 
 LISTS = ('cases', 'derived_cases', 'extra_cases')
 ELSEWHERE = ('t2t_vit', )

@@ -342,7 +342,8 @@ class Backbone(BaseModule):
             return []
         frozen = [self.patch_embed, *self.stages[:self.frozen_stages]]
         if self.norms == 'trunk':
-            frozen += [getattr(self, f'norm{i}') for i in range(self.frozen_stages)]
+            norms = (getattr(self, f'norm{i}') for i in range(self.frozen_stages))
+            frozen += [norm for norm in norms if norm is not None]
         return frozen
 
     def _check(self, right: bool, expected: str, found: object) -> None:

@@ -410,7 +410,8 @@ def _is_counter(name: str) -> bool:
 
 def _is_level_not_built(name: str, model: nn.Module) -> bool:
     level = re.match(r'(stages\.|norm)(\d+)\.', name)
-    return bool(level) and (level[1] == 'norm' or int(level[2]) >= len(model.stages))
+    # a norm of the trunk is part of what was trained, whether its level is returned or not
+    return bool(level) and (level[1] == 'norm' and model.norms != 'trunk' or int(level[2]) >= len(model.stages))
 
 
 def _resize(model: nn.Module, name: str, value: Tensor, own: Tensor) -> Optional[Tensor]:

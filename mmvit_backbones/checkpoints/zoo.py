@@ -106,6 +106,10 @@ ZOO: Dict[str, Weights] = {
     'fcvit/b12': _page('fcvit_b12.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
     'fcvit/b24': _page('fcvit_b24.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
     'fcvit/b48': _page('fcvit_b48.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
+    'p2t/tiny': _page('p2t_tiny.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
+    'p2t/small': _page('p2t_small.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
+    'p2t/base': _page('p2t_base.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
+    'p2t/large': _page('p2t_large.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'pvt/tiny': _pvt('pvt_tiny.pth'),
     'pvt/small': _pvt('pvt_small.pth'),
     'pvt/medium': _pvt('pvt_medium.pth'),
@@ -117,6 +121,18 @@ ZOO: Dict[str, Weights] = {
     'pvt_v2/b3': _pvt('pvt_v2_b3.pth'),
     'pvt_v2/b4': _pvt('pvt_v2_b4.pth'),
     'pvt_v2/b5': _pvt('pvt_v2_b5.pth'),
+    'rest/lite': _page('rest_lite.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest/small': _page('rest_small.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest/base': _page('rest_base.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest/large': _page('rest_large.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest_v2/tiny': _page('restv2_tiny_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest_v2/tiny_384': _page('restv2_tiny_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
+    'rest_v2/small': _page('restv2_small_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest_v2/small_384': _page('restv2_small_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
+    'rest_v2/base': _page('restv2_base_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest_v2/base_384': _page('restv2_base_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
+    'rest_v2/large': _page('restv2_large_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest_v2/large_384': _page('restv2_large_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
     'sg_former/s': _page('SG-Former-S.pth', 'OliverRensu/SG-Former', 'none'),
     'sg_former/m': _page('SG-Former-M.pth', 'OliverRensu/SG-Former', 'none'),
     'sg_former/b': _page('SG-Former-B.pth', 'OliverRensu/SG-Former', 'none'),
@@ -204,8 +220,8 @@ ZOO: Dict[str, Weights] = {
 }
 """{name after ``mmvit://``: file}. A variant's own name gives its ImageNet-1k weights (fine-tuned, where the authors
 pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning, ``_22kto1k`` those after it where
-the authors trained on ImageNet-1k alone too, ``_moby`` weights trained without labels, ``_openmmlab`` weights that
-OpenMMLab has trained itself."""
+the authors trained on ImageNet-1k alone too, ``_384`` those after fine-tuning at 384 pixels where the variant stays the
+same, ``_moby`` weights trained without labels, ``_openmmlab`` weights that OpenMMLab has trained itself."""
 
 
 def weights_folder() -> Path:

@@ -35,7 +35,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor] = None, sc
 class SpatialReductionAttention(nn.Module):
     """Every token of a map attends to the tokens of a smaller map: the spatial-reduction attention of PVT.
 
-    A subclass with another way to the smaller map overrides `reduce`.
+    A subclass with another way to the smaller map overrides `reduce`, one with another attention `attend`.
 
     Args:
         dim: Channels.
@@ -57,13 +57,17 @@ class SpatialReductionAttention(nn.Module):
         self.kv = nn.Linear(dim, 2 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def reduce(self, x: Tensor) -> Tensor:
+    def reduce(self, x: Tensor, *context) -> Tensor:
         """(B, H, W, C) -> the map (B, H', W', C) that keys and values are made of."""
         return self.norm(conv_map(self.sr, x)) if self.ratio > 1 else x
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)"""
-        q = self.q(x).flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-        # (B, keys, 2, heads, d) -> (2, B, heads, keys, d)
-        kv = self.kv(self.reduce(x)).flatten(1, 2).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(attention(q, kv[0], kv[1]).view_as(x))
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Queries (B, H, W, C), keys and values (B, H', W', C) -> (B, H, W, C), before the last projection."""
+        # each (B, heads, tokens, d)
+        parts = (x.flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (q, k, v))
+        return attention(*parts).view_as(q)
+
+    def forward(self, x: Tensor, *context) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C); ``context`` is what `reduce` needs besides."""
+        k, v = self.kv(self.reduce(x, *context)).chunk(2, dim=-1)
+        return self.proj(self.attend(self.q(x), k, v))
