@@ -4,6 +4,7 @@ from .cswin import CSWinTransformer
 from .fcvit import FCViT
 from .gg_transformer import GGTransformer
 from .msg_transformer import MSGTransformer
+from .mvit_v2 import MViTv2
 from .pvt import PyramidVisionTransformer
 from .pvt_v2 import PyramidVisionTransformerV2
 from .sg_former import SGFormer
@@ -14,7 +15,7 @@ from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'FCViT', 'GGTransformer', 'MSGTransformer', 'PyramidVisionTransformer',
-    'PyramidVisionTransformerV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'T2TViT', 'TwinsPCPVT',
-    'TwinsSVT'
+    'Backbone', 'CSWinTransformer', 'FCViT', 'GGTransformer', 'MSGTransformer', 'MViTv2',
+    'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer',
+    'T2TViT', 'TwinsPCPVT', 'TwinsSVT'
 ]
