@@ -203,8 +203,8 @@ class MViTv2(Backbone):
     }  # yapf: disable
     refused = {
         'large': (r'(^|\.)blocks\.43\.proj\.',
-                  'MViTv2-L of ImageNet-1k widens its channels in the last MLP of a stage, not in the first attention of '
-                  'the next. Its authors define no maps of it, and their detectors start from large_in21k')
+                  'it widens its channels in the last MLP of a stage, not in the first attention of the next. Its authors '
+                  'define no maps of that, and their detectors start from large_in21k')
     }
     pooled_keys = (r'norm\.', r'patch_embed\.cls_token$')
     head_keys = {'head.projection.': 'head.fc.'}
@@ -256,7 +256,8 @@ class MViTv2(Backbone):
     def layouts(cls, spec: dict) -> Dict[str, Sequence[tuple]]:
         """The authors and OpenMMLab number the blocks through all stages."""
         places = [f'stages.{i}.blocks.{j}.' for i, depth in enumerate(spec['depths']) for j in range(depth)]
-        place = r'^blocks\.(\d+)\.', lambda match: dict(enumerate(places)).get(int(match[1]), match[0])
+        numbers = {f'blocks.{number}.': name for number, name in enumerate(places)}
+        place = r'^blocks\.\d+\.', lambda match: numbers.get(match[0], match[0])
         return {whose: (place, *rules) for whose, rules in super().layouts(spec).items()}
 
     rename = (

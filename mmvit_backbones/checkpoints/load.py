@@ -196,9 +196,9 @@ def convert(model: nn.Module,
             new = _is_counter(name) or _is_new(type(model), name) and name.rpartition('.')[0] not in given
             (report.new if new else report.missing).append(name)
     if not report.complete:
-        for pattern, reason in type(model).refused.values():
+        for variant, (pattern, reason) in type(model).refused.items():
             if any(re.search(pattern, key) for key in report.unexplained):
-                raise CheckpointError(f'{source} does not fit {type(model).__name__} {model.arch!r}, and nothing was loaded: {reason}.')
+                raise CheckpointError(f'{source} holds {model.family}/{variant}, and nothing was loaded: {reason}.')
         names = identify(found)
         looks = f'It looks like {" or ".join(names)}' if names else 'It is none of the backbones in this package'
         advice = ('Get the file again.' if report.unusable else 'Choose the matching arch, or the matching file.'

@@ -65,6 +65,14 @@ def _swin(file: str, data: str, digits: str = '') -> Weights:
     return Weights(file, f'{releases}/download/v1.0.0/{file}', f'{releases}/tag/v1.0.0', 'MIT', data, others)
 
 
+def _mvit(letter: str, pretrain: str, converted: str = '') -> Weights:
+    file = f'MViTv2_{letter}_{pretrain}.pyth'
+    url = f'https://dl.fbaipublicfiles.com/mvit/mvitv2_models/{file}'  # of ImageNet-21k: as timm 1.0 has it
+    others = (f'{_OPENMMLAB}/mvit/mvitv2-{converted}.pth', ) if converted else ()
+    page = 'https://github.com/facebookresearch/mvit'
+    return Weights(file, url, page, 'Apache-2.0', f'ImageNet-{pretrain[2:]}, 224', others)
+
+
 def _t2t_openmmlab(file: str) -> Weights:
     page = 'https://github.com/open-mmlab/mmpretrain/tree/main/configs/t2t_vit'
     return Weights(file, None, page, 'Apache-2.0', 'ImageNet-1k, 224', (f'{_OPENMMLAB}/t2t-vit/{file}', ))
@@ -96,6 +104,12 @@ ZOO: Dict[str, Weights] = {
     'fcvit/b12': _page('fcvit_b12.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
     'fcvit/b24': _page('fcvit_b24.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
     'fcvit/b48': _page('fcvit_b48.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
+    'mvit_v2/tiny': _mvit('T', 'in1k', 'tiny_3rdparty_in1k_20220722-db7beeef'),
+    'mvit_v2/small': _mvit('S', 'in1k', 'small_3rdparty_in1k_20220722-986bd741'),
+    'mvit_v2/base': _mvit('B', 'in1k', 'base_3rdparty_in1k_20220722-9c4f0a17'),
+    'mvit_v2/base_in21k': _mvit('B', 'in21k'),
+    'mvit_v2/large_in21k': _mvit('L', 'in21k'),
+    'mvit_v2/huge_in21k': _mvit('H', 'in21k'),
     'pvt/tiny': _pvt('pvt_tiny.pth'),
     'pvt/small': _pvt('pvt_small.pth'),
     'pvt/medium': _pvt('pvt_medium.pth'),
