@@ -73,10 +73,11 @@ class PoolingAttention(nn.Module):
 
     def forward(self, x: Tensor, size: Optional[Tuple[int, int]] = None) -> Tensor:
         """(B, H, W, in_dim) -> (B, H / stride, W / stride, dim), or tokens to tokens where their map's ``size`` is given"""
-        q, k, v = self.qkv(x).chunk(3, dim=-1)
-        q = self.pool(q, self.pool_q, self.norm_q, size)
-        k = self.pool(k, self.pool_k, self.norm_k, size)
-        v = self.pool(v, self.pool_v, self.norm_v, size)
+        weights, biases = self.qkv.weight.chunk(3), self.qkv.bias.chunk(3)
+        convs, norms = (self.pool_q, self.pool_k, self.pool_v), (self.norm_q, self.norm_k, self.norm_v)
+        # One by one: a convolution would copy its part out of all three.
+        q, k, v = [self.pool(F.linear(x, weight, bias), conv, norm, size)
+                   for weight, bias, conv, norm in zip(weights, biases, convs, norms)]
         if size is None:
             return self.proj(self.attend_windows(q, k, v) + q)
         out = self.attend(q, k, v, pooled(size, self.pool_q), pooled(size, self.pool_k))

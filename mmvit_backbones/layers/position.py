@@ -48,7 +48,7 @@ class DecomposedPosition(nn.Module):
     """A learned vector for each vertical and each horizontal offset of two tokens (MViTv2, section 3.1; ViTDet).
 
     The logit of query i and key j gets q_i . (rel_pos_h[y_i - y_j] + rel_pos_w[x_i - x_j]). Nothing of the size of the
-    logits is made for that: queries and keys are widened, [q / sqrt(d), q . rows, q . columns] and [k, one-hot row,
+    logits is made for that: queries and keys are widened, [q, q . rows, q . columns] and [k / sqrt(d), one-hot row,
     one-hot column], so that their product is the sum.
 
     Args:
@@ -78,8 +78,8 @@ class DecomposedPosition(nn.Module):
         places = [torch.eye(side, dtype=k.dtype, device=k.device) for side in key_size]
         places = torch.cat([places[0].repeat_interleave(key_size[1], 0), places[1].repeat(key_size[0], 1)], -1)
         fill = -(d + terms.shape[-1]) % 8  # kernels of GPUs want multiples of 8
-        q = torch.cat([q * d**-.5, F.pad(terms, (0, fill, n, 0))], -1)
-        return q, torch.cat([k, F.pad(places, (0, fill, n, 0)).expand(*k.shape[:2], -1, -1)], -1)
+        q = torch.cat([q, F.pad(terms, (0, fill, n, 0))], -1)
+        return q, torch.cat([k * d**-.5, F.pad(places, (0, fill, n, 0)).expand(*k.shape[:2], -1, -1)], -1)
 
     def offsets(self, table: Tensor, queries: int, keys: int) -> Tensor:
         """The vectors of a table for each query and key along an axis, (queries, keys, d)."""
