@@ -33,8 +33,8 @@ def test_windows_and_strides():
     """Of each block: window, stride of the queries, stride of the keys; the classifier has no windows."""
 
     def settings(model):
-        return [[(block.attn.window, block.attn.pool_q.stride[0], block.attn.pool_k.stride[0]) for block in stage.blocks]
-                for stage in model.stages]
+        attns = [[block.attn for block in stage.blocks] for stage in model.stages]
+        return [[(attn.window, attn.pool_q.stride[0], attn.pool_k.stride[0]) for attn in stage] for stage in attns]
 
     assert settings(meta('base')) == [
         [(56, 1, 4)] * 2,
@@ -56,7 +56,8 @@ def test_training():
     for model in models:
         model.init_weights()
     tables = [{name: p for name, p in model.named_parameters() if 'rel_pos' in name} for model in models]
-    assert len(tables[0]) == 2 * 10 and models[0].no_weight_decay() == set(tables[0]) and models[1].no_weight_decay() == set()
+    assert len(tables[0]) == 2 * 10
+    assert models[0].no_weight_decay() == set(tables[0]) and models[1].no_weight_decay() == set()
     assert all(table.count_nonzero() == 0 for table in tables[0].values())
     assert all(.01 < table.std() < .03 for table in tables[1].values())
 
@@ -74,7 +75,8 @@ def test_the_class_token_is_the_classifiers():
 
 def test_blocks_are_counted_through_all_stages():
     report = convert(meta('small', out_indices=(0, 1)), shapes('small'))[1]
-    assert report.complete and 'blocks.3.norm1.weight' in report.dropped and 'blocks.2.norm1.weight' not in report.dropped
+    assert report.complete
+    assert 'blocks.3.norm1.weight' in report.dropped and 'blocks.2.norm1.weight' not in report.dropped
     assert identify(shapes('small')) == ['mvit_v2/small']
 
 

@@ -72,7 +72,7 @@ class PoolingAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, size: Optional[Tuple[int, int]] = None) -> Tensor:
-        """(B, H, W, in_dim) -> (B, H / stride, W / stride, dim), or tokens to tokens where their map's ``size`` is given"""
+        """(B, H, W, in_dim) -> (B, H / stride, W / stride, dim); where ``size``, H and W, is given, tokens to tokens"""
         weights, biases = self.qkv.weight.chunk(3), self.qkv.bias.chunk(3)
         convs, norms = (self.pool_q, self.pool_k, self.pool_v), (self.norm_q, self.norm_k, self.norm_v)
         # One by one: a convolution would copy its part out of all three.
@@ -191,8 +191,8 @@ class MViTv2(Backbone):
     family = 'mvit_v2'
     # Table 1 of the paper, and of L and H the settings of the dense configs.
     archs = {
-        name: dict(dims=tuple(C * 2**i for i in range(4)), depths=depths, num_heads=tuple(heads * 2**i for i in range(4)),
-                   mlp_ratio=4, class_token=name.endswith('_in21k'))
+        name: dict(dims=tuple(C * 2**i for i in range(4)), depths=depths,
+                   num_heads=tuple(heads * 2**i for i in range(4)), mlp_ratio=4, class_token=name.endswith('_in21k'))
         for name, C, depths, heads in (
             ('tiny',         96, (1, 2, 5, 2),  1),
             ('small',        96, (1, 2, 11, 2), 1),
@@ -204,8 +204,8 @@ class MViTv2(Backbone):
     }  # yapf: disable
     refused = {
         'large': (r'(^|\.)blocks\.43\.proj\.',
-                  'it widens its channels in the last MLP of a stage, not in the first attention of the next. Its authors '
-                  'define no maps of that, and their detectors start from large_in21k')
+                  'it widens its channels in the last MLP of a stage, not in the first attention of the next. Its '
+                  'authors define no maps of that, and their detectors start from large_in21k')
     }
     pooled_keys = (r'norm\.', r'patch_embed\.cls_token$')
     head_keys = {'head.projection.': 'head.fc.'}

@@ -19,7 +19,7 @@ MMDET = {
 }
 """{family: from a row of its ``archs`` to mmdet's config}"""
 CLASSIFIERS = ('mvit_v2', )
-"""Families of timm's whose weights fit, but which compute a classifier's maps, where the authors' dense models have others."""
+"""Families of timm's whose weights fit, but which compute a classifier's maps; those of the dense models differ."""
 
 
 class Peer(NamedTuple):
