@@ -1,7 +1,7 @@
 """Our logits are the authors', through mmpretrain's classifier."""
 import pytest
 import torch
-from conftest import DATA, authors_state, build, config, read_record, records, tiny
+from conftest import DATA, authors_state, backbone_class, build, config, read_record, records, tiny
 from mmengine.registry import MODELS
 from parity import compare, image
 from torch import nn
@@ -41,8 +41,10 @@ def test_logits(family, i):
 def test_every_key_of_every_head_has_its_place(name, path):
     record = read_record(path)
     shapes = record['state']
+    head = next(iter(backbone_class(name).head_keys))
     with torch.device('meta'):
-        model = MODELS.build(classifier(f'{record["family"]}/{config(name)["arch"]}', num_classes=shapes['head.weight'][0]))
+        model = MODELS.build(
+            classifier(f'{record["family"]}/{config(name)["arch"]}', num_classes=shapes[f'{head}weight'][0]))
     keys = model.load_state_dict({key: torch.empty(shape, device='meta') for key, shape in shapes.items()}, strict=False)
     assert not keys.unexpected_keys and all(key.endswith('num_batches_tracked') for key in keys.missing_keys)
 

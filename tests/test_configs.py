@@ -32,6 +32,8 @@ def small(cfg):
     """The config's model with at most two blocks a stage, small windows and few proposals, without weights."""
     model = copy.deepcopy(cfg.model)
     remove_pretrained(model)
+    if 'pad_size_divisor' in model.data_preprocessor:
+        model.data_preprocessor.pad_size_divisor = 32
     if 'rpn_proposal' in model.train_cfg:
         model.train_cfg.rpn_proposal.max_per_img = model.test_cfg.rpn.max_per_img = 32
         heads = model.train_cfg.rcnn
@@ -116,9 +118,11 @@ def test_schedules(path):
     cfg = Config.fromfile(path)
     name = path.stem
     if name.endswith('_coco'):
-        epochs = 36 if '_3x_' in name else 12
+        stated = re.search(r'_(\d+)ep_', name)
+        epochs = int(stated[1]) if stated else 36 if '_3x_' in name else 12
         assert cfg.train_cfg.max_epochs == epochs
-        assert cfg.param_scheduler[-1].milestones == ([27, 33] if epochs == 36 else [8, 11])
+        steps = {12: [[8, 11]], 36: [[27, 33], [28, 33], [32, 35]], 50: [[44, 48]], 100: [[89, 96]]}
+        assert cfg.param_scheduler[-1].milestones in steps[epochs]
         assert cfg.param_scheduler[-1].end == epochs
     else:
         assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_iters

@@ -41,6 +41,8 @@ THEIRS = {
     'mmpretrain t2t_vit/t2t_vit_t_14': dict(
         type='mmpretrain.T2T_ViT', embed_dims=384, t2t_cfg=dict(token_dims=64, use_performer=False), num_layers=2,
         layer_cfgs=dict(num_heads=6, feedforward_channels=1152), out_type='featmap'),
+    'mmpretrain mvit_v2/tiny': dict(
+        type='mmpretrain.MViT', arch=dict(embed_dims=96, num_layers=8, num_heads=1, downscale_indices=[2, 4, 6])),
     'timm swin/tiny': dict(model_name='swin_tiny_patch4_window7_224', depths=(2, 2, 2, 2), img_size=448),
     'timm swin_v2/tiny_window8_256': dict(model_name='swinv2_tiny_window8_256', depths=(2, 2, 2, 2), img_size=512),
     'timm pvt_v2/b1': dict(model_name='pvt_v2_b1'),
@@ -70,11 +72,13 @@ def test_openmmlab(name):
             attn.scaled_dot_product_attention = partial(scaled_dot_product_attention_pyimpl, scale=scale)
     size = (224, 224) if column else (192, 256) if 'pvt' in name.split('/')[0] or 'twins' in name else (264, 300)
     image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    classifier = name.startswith('mvit')  # theirs has no windows
     options = dict(pyramid=None) if column else dict(padding='mask') if 'svt' in name else {}
-    model = ours(name, **options)
+    model = ours(name, **options, **(dict(out_type='pooled') if classifier else {}))
     model.load_state_dict(theirs.state_dict())
     with torch.no_grad():
         for a, b in zip(model(image), theirs(image), strict=True):
+            b = b.mean((2, 3)) if classifier else b
             assert torch.allclose(a, b, atol=1e-4 * b.std()), (a - b).abs().max() / b.std()
 
 
@@ -93,12 +97,25 @@ def test_timm(name):
             assert torch.allclose(a, b, atol=1e-4 * b.std()), (a - b).abs().max() / b.std()
 
 
+def test_classifier_of_timm():
+    """Without a class token: timm adds the queries to that one, too, and the authors do not."""
+    timm = pytest.importorskip('timm')
+    theirs = randomise(timm.create_model('mvitv2_tiny'))
+    model = build('mvit_v2/tiny', out_type='pooled')
+    model.load_state_dict(theirs.state_dict())
+    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = theirs.forward_head(theirs.forward_features(image), pre_logits=True)
+        assert torch.allclose(model(image)[0], expected, atol=1e-4 * expected.std())
+
+
 @pytest.mark.parametrize('package, name, expected', [
     ('timm', 'swin/tiny', 'swin_tiny_patch4_window7_224'),
     ('timm', 'swin/base_window12_384', 'swin_base_patch4_window12_384'),
     ('timm', 'pvt_v2/b2_li', 'pvt_v2_b2_li'),
     ('timm', 'pvt_v2/b2', 'pvt_v2_b2'),
     ('timm', 'pvt/tiny', None),
+    ('timm', 'mvit_v2/tiny', None),  # without windows
     ('timm', 'twins_svt/small', None),  # without the norms after its stages, which dense models have
     ('mmdet', 'swin/base', 'mmdet.SwinTransformer'),
     ('mmdet', 'pvt_v2/b5', 'mmdet.PyramidVisionTransformerV2'),

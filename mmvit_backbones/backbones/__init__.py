@@ -5,6 +5,7 @@ from .dwnet import DWNet
 from .fcvit import FCViT
 from .gg_transformer import GGTransformer
 from .msg_transformer import MSGTransformer
+from .mvit_v2 import MViTv2
 from .p2t import P2T
 from .pvt import PyramidVisionTransformer
 from .pvt_v2 import PyramidVisionTransformerV2
@@ -19,7 +20,7 @@ from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'DWNet', 'FCViT', 'GGTransformer', 'MSGTransformer', 'P2T',
+    'Backbone', 'CSWinTransformer', 'DWNet', 'FCViT', 'GGTransformer', 'MSGTransformer', 'MViTv2', 'P2T',
     'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer', 'ShuffleTransformer',
     'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT'
 ]

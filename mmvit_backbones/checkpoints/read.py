@@ -12,7 +12,7 @@ import torch
 
 from .pickles import Damaged, Refused, Storage, StorageType, read_pickle
 
-WRAPPINGS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
+WRAPPINGS = ('state_dict_ema', 'model_ema', 'state_dict', 'model', 'model_state')
 """Keys under which training scripts keep the weights; averaged ones, which the authors evaluate, come first."""
 LEGACY_MAGIC = 0x1950a86a20f9469cfc6c
 """What files of `torch.save` before PyTorch 1.6 begin with."""

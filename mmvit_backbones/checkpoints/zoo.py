@@ -69,6 +69,12 @@ def _swin_v2(file: str, data: str, other: str) -> Weights:
     releases = 'https://github.com/SwinTransformer/storage/releases'
     others = (f'{_OPENMMLAB}/swin-v2/{other}', )
     return Weights(file, f'{releases}/download/v2.0.0/{file}', f'{releases}/tag/v2.0.0', 'MIT', data, others)
+def _mvit(letter: str, pretrain: str, converted: str = '') -> Weights:
+    file = f'MViTv2_{letter}_{pretrain}.pyth'
+    url = f'https://dl.fbaipublicfiles.com/mvit/mvitv2_models/{file}'  # of ImageNet-21k: as timm 1.0 has it
+    others = (f'{_OPENMMLAB}/mvit/mvitv2-{converted}.pth', ) if converted else ()
+    page = 'https://github.com/facebookresearch/mvit'
+    return Weights(file, url, page, 'Apache-2.0', f'ImageNet-{pretrain[2:]}, 224', others)
 
 
 def _t2t_openmmlab(file: str) -> Weights:
@@ -110,6 +116,12 @@ ZOO: Dict[str, Weights] = {
     'p2t/small': _page('p2t_small.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/base': _page('p2t_base.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/large': _page('p2t_large.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
+    'mvit_v2/tiny': _mvit('T', 'in1k', 'tiny_3rdparty_in1k_20220722-db7beeef'),
+    'mvit_v2/small': _mvit('S', 'in1k', 'small_3rdparty_in1k_20220722-986bd741'),
+    'mvit_v2/base': _mvit('B', 'in1k', 'base_3rdparty_in1k_20220722-9c4f0a17'),
+    'mvit_v2/base_in21k': _mvit('B', 'in21k'),
+    'mvit_v2/large_in21k': _mvit('L', 'in21k'),
+    'mvit_v2/huge_in21k': _mvit('H', 'in21k'),
     'pvt/tiny': _pvt('pvt_tiny.pth'),
     'pvt/small': _pvt('pvt_small.pth'),
     'pvt/medium': _pvt('pvt_medium.pth'),

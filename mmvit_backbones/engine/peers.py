@@ -18,6 +18,8 @@ MMDET = {
     'pvt_v2': lambda row: dict(type='PyramidVisionTransformerV2', **_pvt(row)),
 }
 """{family: from a row of its ``archs`` to mmdet's config}"""
+CLASSIFIERS = ('mvit_v2', )
+"""Families of timm's whose weights fit, but which compute a classifier's maps; those of the dense models differ."""
 
 
 class Peer(NamedTuple):
@@ -88,6 +90,8 @@ def _timm(name: str, size: Tuple[int, int]) -> Optional[Peer]:
     """timm's model is the first whose name has the words of ours, in their order, and whose weights ours takes."""
     import timm
     family, variant = name.split('/')
+    if family in CLASSIFIERS:
+        return None
     pattern = re.compile(family.replace('_', '') + '.*'.join(variant.split('_')))
     for candidate in timm.list_models():
         if not pattern.match(candidate.replace('_', '')):

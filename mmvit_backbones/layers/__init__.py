@@ -10,16 +10,17 @@ from .mlp import ConvMlp, Mlp, convolve_between
 from .norm import GroupNorm1
 from .patch import ConvEmbed, PatchEmbed, PatchMerging, conv_map, merge_neighbours
 from .pointwise import Pointwise
-from .position import PositionalEncodingGenerator, RelativePositionBias, relative_index, resize_position
+from .position import (DecomposedPosition, PositionalEncodingGenerator, RelativePositionBias, relative_index,
+                       resize_position)
 from .precision import no_autocast, widen
 from .shifted import ShiftedWindowAttention, shifted_windows
 from .windows import merge_windows, pad_to_multiple, split_windows
 
 __all__ = [
-    'attention', 'conv_map', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias', 'depthwise_conv', 'DepthwiseConv',
-    'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1', 'Groups', 'init_conv_fan_out',
-    'list_windows', 'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast', 'pad_to_multiple', 'PatchEmbed',
-    'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock', 'relative_index',
-    'RelativePositionBias', 'reorder', 'resize_position', 'runs_on_cpu', 'shifted_windows', 'ShiftedWindowAttention',
-    'sort_windows', 'SpatialReductionAttention', 'split_windows', 'widen'
+    'attention', 'conv_map', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias', 'DecomposedPosition',
+    'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1',
+    'Groups', 'init_conv_fan_out', 'list_windows', 'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast',
+    'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock',
+    'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'runs_on_cpu', 'shifted_windows',
+    'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention', 'split_windows', 'widen'
 ]
