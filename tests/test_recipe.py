@@ -3,7 +3,7 @@ import copy
 
 import pytest
 import torch
-from conftest import backbone_class, call
+from conftest import ROOT, backbone_class, call
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 
@@ -262,6 +262,17 @@ def test_options():
     cfg = load_config(FASTER, options={'model.backbone.with_cp': True}, backbone='swin/tiny')
     assert cfg.model.backbone.with_cp and cfg.model.backbone.arch == 'tiny', 'options come after the backbone'
     assert run_name(cfg.filename, 'swin/tiny') == 'faster-rcnn_r50_fpn_1x_coco-swin-tiny'
+
+
+def test_a_model_to_start_from(tmp_path):
+    """load_from of the config belongs to the former backbone, one of the command line to the new one."""
+    path = tmp_path / 'config.py'
+    path.write_text(f"_base_ = '{ROOT}/configs/fasterrcnn_swin_t_coco.py'\nload_from = 'former.pth'\n")
+    with pytest.raises(UsageError, match='load_from'):
+        load_config(str(path), backbone='pvt_v2/b0')
+    for other in (None, 'own.pth'):
+        assert load_config(str(path), options=dict(load_from=other), backbone='pvt_v2/b0').load_from == other
+    assert load_config(str(path), backbone='pvt_v2/b0', pretrained=False).load_from == 'former.pth', 'the tools replace it'
 
 
 def test_own_config_back_and_forth():

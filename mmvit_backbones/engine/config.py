@@ -127,8 +127,12 @@ def load_config(path: str,
     if backbone is not None:
         from .recipe import set_backbone  # which needs this module
         set_backbone(cfg, backbone, **({} if pretrained else dict(init_cfg=None)))
+    start = cfg.get('load_from')
     if options:
         _merge(cfg, options, path)
+    if backbone is not None and pretrained and start and cfg.get('load_from') == start:
+        raise UsageError(f'{path}: load_from={start!r} is a model with the former backbone. Set another with --cfg-options '
+                         'load_from=FILE, or none with load_from=None')
     _check_numbers(cfg, path)
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
     if isinstance(optimizer.get('type'), str) and OPTIMIZERS.get(optimizer['type']) is None:
