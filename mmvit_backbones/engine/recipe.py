@@ -159,8 +159,10 @@ def _drop_path_rate(cfg: Config, owner: dict, name: str, scope: str) -> float:
     Of several configs, one with these weights and as long a training is preferred.
     """
     from ..results import load_results, training_length  # which need the modules beside this one
+    from ..results.settings import task_and_method
     family, variant = name.split('/')
-    rows = [row for row in load_results() if (row.family, row.arch, row.method) == (family, variant, _method(owner))]
+    recipe = (family, variant, *task_and_method(owner))
+    rows = [row for row in load_results() if (row.family, row.arch, row.task, row.method) == recipe]
     published = [Config.fromfile(_configs() / f'{config}.py') for config in dict.fromkeys(row.config for row in rows) if config]
     if published:
         length = {key: value for key, value in (cfg.get('train_cfg') or {}).items() if key in ('max_epochs', 'max_iters')}
@@ -173,16 +175,6 @@ def _drop_path_rate(cfg: Config, owner: dict, name: str, scope: str) -> float:
     former = owner['backbone']
     parameter = inspect.signature(_class(former, scope)).parameters.get('drop_path_rate')
     return former.get('drop_path_rate', 0. if parameter is None else parameter.default)
-
-
-def _method(owner: dict) -> Optional[str]:
-    """Key of `results.METHODS` for a model; None for others."""
-    kind, decode_head = _kind(owner), owner.get('decode_head')
-    if kind == 'CascadeRCNN' and owner.roi_head.get('mask_head'):
-        return 'cascade_mask_rcnn'
-    if kind == 'EncoderDecoder' and isinstance(decode_head, dict):
-        return dict(UPerHead='upernet', FPNHead='semantic_fpn').get(_kind(decode_head))
-    return dict(MaskRCNN='mask_rcnn', RetinaNet='retinanet').get(kind)
 
 
 def _configs() -> Path:
