@@ -36,7 +36,7 @@ DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloa
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        'names', nargs='+', metavar='NAME|CONFIG', help='<family>/<variant>, <family> for all of its variants, or config file')
+        'names', nargs='+', metavar='NAME|CONFIG', help='<family>/<variant>, <family> for all of its variants, or config')
     add_backbone_argument(parser)
     parser.add_argument('--size', type=image_size, default=(800, 1344), help='HEIGHTxWIDTH in pixels [800x1344]')
     parser.add_argument('--batch', type=int, default=1, help='images a batch [%(default)s]')
@@ -183,7 +183,8 @@ def main():
     args = parse_args()
     names = choose(args.names)
     if args.backbone and not all(map(is_config, names)):
-        raise UsageError(f'--backbone {args.backbone} takes the place of one in a CONFIG. Leave it out, or name configs alone')
+        raise UsageError(f'--backbone {args.backbone} takes the place of one in a CONFIG. Leave it out, or name configs '
+                         'alone')
     for name in filter(is_config, names):
         read(name, args)
     if args.batch < 1 or args.runs < 1:
