@@ -24,7 +24,7 @@ from rich.table import Table
 
 from mmvit_backbones import list_backbones
 from mmvit_backbones.backbones.base import MIN_SIZE
-from mmvit_backbones.engine import count_config, count_macs
+from mmvit_backbones.engine import count_macs
 from mmvit_backbones.engine.config import (UsageError, add_backbone_argument, check_device, check_folder, image_size,
                                            load_config, run, run_name)
 from mmvit_backbones.engine.examples import WholeModel
@@ -87,15 +87,15 @@ def read(name, args):
     return cfg
 
 
-def cost(name, args):
-    """Parameters, and multiply-adds for one image."""
+def cost(name, model, images):
+    """Parameters, and multiply-adds for one image; those of a whole model as it predicts on the images that are timed."""
+    params = sum(p.numel() for p in model.parameters())
+    model.eval()
     if is_config(name):
-        found = count_config(read(name, args), args.size)
-        return found.params, found.macs.all
+        return params, count_macs(lambda: model(images)).all // len(images)
     with torch.device('meta'):
         model = MODELS.build(list_backbones()[name]).eval()
-        image = torch.empty(1, 3, *args.size)
-    return sum(p.numel() for p in model.parameters()), count_macs(lambda: model(image)).all
+    return params, count_macs(lambda: model(images[:1].to('meta'))).all
 
 
 def synchronize(device):
@@ -130,10 +130,10 @@ def peak_of_process():
 
 def measure(name, args, rate):
     device, dtype = torch.device(args.device), DTYPES[args.dtype]
-    params, macs = cost(name, args)
     before = peak_of_process()
     model, images = build(name, args)
     model, images = model.to(device), images.to(device)
+    params, macs = cost(name, model, images)
     model.train(args.mode == 'train')
     forward = torch.compile(model) if args.compile else model
     autocast = nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
