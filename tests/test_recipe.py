@@ -3,7 +3,7 @@ import copy
 
 import pytest
 import torch
-from conftest import backbone_class, call
+from conftest import ROOT, backbone_class, call
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 
@@ -70,7 +70,7 @@ def test_channels(config):
         channels = list(backbone.out_channels)
         if model.get('neck'):
             asked = model.neck.in_channels
-            assert (asked if isinstance(asked, int) else sorted(asked)) == (channels[0] if isinstance(asked, int) else channels)
+            assert ([asked] if isinstance(asked, int) else sorted(asked)) == channels
             assert not model.neck.get('start_level')
         for key in ('decode_head', 'auxiliary_head', 'panoptic_head') if not model.get('neck') else ():
             head = model.get(key) or dict(in_channels=channels)
@@ -96,8 +96,8 @@ def small(cfg):
     return MODELS.build(model)
 
 
-TWELVE = ('faster-rcnn_r50_fpn', 'mask-rcnn', 'cascade', 'retinanet', 'atss', 'deformable', 'dino', 'rtmdet', 'mask2former_r50',
-          'upernet', 'segformer', 'fpn_r50')
+TWELVE = ('faster-rcnn_r50_fpn', 'mask-rcnn', 'cascade', 'retinanet', 'atss', 'deformable', 'dino', 'rtmdet',
+          'mask2former_r50', 'upernet', 'segformer', 'fpn_r50')
 STEPS = [(config, kind) for i, config in enumerate(STOCK) for j, kind in enumerate(KINDS)
          if config.split('/')[1].startswith(TWELVE) or i % 3 == j]
 """Each of the twelve with each kind; further configs with kinds in turn."""
@@ -137,7 +137,8 @@ def test_what_belongs_to_the_former_backbone_goes(config):
     processors = [node for path, node in nodes(cfg.model, None, 'model') if 'mean' in node]
     assert len(processors) == (2 if 'detector' in cfg.model else 1)
     for node in processors:
-        assert (node['mean'], node['std'], node['bgr_to_rgb']) == ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375], True)
+        assert node['mean'] == [123.675, 116.28, 103.53] and node['std'] == [58.395, 57.12, 57.375]
+        assert node['bgr_to_rgb'] is True
     assert set(model.backbone) == {'type', 'arch', 'drop_path_rate', 'init_cfg', 'out_indices'}
     assert model.get('pretrained') is None
     for key in ('train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg'):  # the recipe stays
@@ -168,8 +169,8 @@ SINGLE = dict(type='FCNHead', channels=16, num_convs=1, num_classes=6)
 @pytest.mark.parametrize('heads, out_indices, expected', [
     ((dict(in_channels=2048, in_index=3), dict(in_channels=1024, in_index=2)), (2, 3), ((768, 1), (384, 0))),
     ((dict(in_channels=2048), dict(in_channels=512, in_index=1)), (1, 3), ((768, None), (192, 0))),
-    ((dict(in_channels=[256, 2048], in_index=[0, 3], input_transform='resize_concat'), dict(in_channels=1024, in_index=-2)), (0, 2, 3),
-     (([96, 768], [0, 2]), (384, 1))),
+    ((dict(in_channels=[256, 2048], in_index=[0, 3], input_transform='resize_concat'),
+      dict(in_channels=1024, in_index=-2)), (0, 2, 3), (([96, 768], [0, 2]), (384, 1))),
 ])
 def test_levels_that_nothing_reads(heads, out_indices, expected):
     """They are not given, and positions are counted among those that are."""
@@ -178,7 +179,8 @@ def test_levels_that_nothing_reads(heads, out_indices, expected):
     set_backbone(cfg, 'swin/tiny', arch=small_arch('swin/tiny'), init_cfg=None)
     model = cfg.model
     assert model.backbone.out_indices == out_indices
-    assert tuple((head.in_channels, head.get('in_index')) for head in (model.decode_head, model.auxiliary_head)) == expected
+    heads = model.decode_head, model.auxiliary_head
+    assert tuple((head.in_channels, head.get('in_index')) for head in heads) == expected
     with DefaultScope.overwrite_default_scope('mmseg'):
         built = small(cfg)
         built.decode_head(built.extract_feat(torch.zeros(2, 3, 64, 64)))
@@ -203,7 +205,8 @@ def broken(config, **changes):
     return cfg
 
 
-FASTER, FCN = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 'mmseg::upernet/upernet_r50_4xb4-80k_ade20k-512x512.py'
+FASTER = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
+FCN = 'mmseg::upernet/upernet_r50_4xb4-80k_ade20k-512x512.py'
 WRONG = [
     (FASTER, {}, 'swin/tinny', 'swin/tiny'),
     (FASTER, {}, 'swin', 'swin/'),
@@ -217,7 +220,8 @@ WRONG = [
     (FASTER, {'model.teacher_config': 'x.py'}, 'swin/tiny', 'model.teacher_config'),
     (FASTER, {'optim_wrapper.paramwise_cfg': dict(custom_keys={'backbone.layer1': dict(lr_mult=0.)})}, 'swin/tiny',
      'optim_wrapper.paramwise_cfg.custom_keys.backbone.layer1'),
-    (FASTER, {'optim_wrapper.constructor': 'LearningRateDecayOptimizerConstructor'}, 'swin/tiny', 'optim_wrapper.constructor'),
+    (FASTER, {'optim_wrapper.constructor': 'LearningRateDecayOptimizerConstructor'}, 'swin/tiny',
+     'optim_wrapper.constructor'),
     (FASTER, {'model.neck.more_channels': [256, 512, 1024, 2048]}, 'swin/tiny', 'model.neck.more_channels'),
     ('mmdet::ssd/ssd300_coco.py', {}, 'swin/tiny', 'model.neck.out_channels'),
     ('mmdet::faster_rcnn/faster-rcnn_r50-caffe_c4-1x_coco.py', {}, 'swin/tiny', 'model.roi_head'),
@@ -264,6 +268,17 @@ def test_options():
     assert run_name(cfg.filename, 'swin/tiny') == 'faster-rcnn_r50_fpn_1x_coco-swin-tiny'
 
 
+def test_a_model_to_start_from(tmp_path):
+    """load_from of the config belongs to the former backbone, one of the command line to the new one."""
+    path = tmp_path / 'config.py'
+    path.write_text(f"_base_ = '{ROOT}/configs/fasterrcnn_swin_t_coco.py'\nload_from = 'former.pth'\n")
+    with pytest.raises(UsageError, match='load_from'):
+        load_config(str(path), backbone='pvt_v2/b0')
+    for other in (None, 'own.pth'):
+        assert load_config(str(path), options=dict(load_from=other), backbone='pvt_v2/b0').load_from == other
+    assert load_config(str(path), backbone='pvt_v2/b0', pretrained=False).load_from == 'former.pth'
+
+
 def test_own_config_back_and_forth():
     """A backbone of this package is replaced like another's."""
     cfg = load_config('configs/upernet_swin_t_ade20k.py')
@@ -287,7 +302,8 @@ def test_configs_that_are_not_there(name, words):
 
 def test_a_classifier():
     cfg = stock('mmpretrain::resnet/resnet50_8xb32_in1k.py')
-    assert set_backbone(copy.deepcopy(cfg), 'msg_transformer/tiny').model.backbone.get('init_cfg') is None, 'it pre-trains'
+    pretraining = set_backbone(copy.deepcopy(cfg), 'msg_transformer/tiny')
+    assert pretraining.model.backbone.get('init_cfg') is None
     set_backbone(cfg, 'swin/tiny', arch=small_arch('swin/tiny'))
     assert 'neck' not in cfg.model and cfg.model.head.in_channels == 768 and cfg.model.backbone.out_type == 'pooled'
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -315,14 +331,16 @@ def test_tools(tmp_path):
     """Train, evaluate and draw with a backbone that the config does not have; what the run leaves is named after it."""
     make_shapes(tmp_path / 'shapes', num_train=2, num_val=2, size=(64, 64))
     config, backbone = 'configs/maskrcnn_cswin_demo_shapes.py', ('--backbone', 'pvt_v2/b0')
-    quick = ('--data-root', tmp_path / 'shapes', '--cfg-options', *(f'{name}_dataloader.{setting}' for name in ('train', 'val', 'test')
-             for setting in ('num_workers=0', 'persistent_workers=False')), 'train_dataloader.batch_size=2', 'train_cfg.max_epochs=1')
+    loaders = [f'{name}_dataloader.{setting}' for name in ('train', 'val', 'test')
+               for setting in ('num_workers=0', 'persistent_workers=False', 'batch_size=2')]
+    quick = ('--data-root', tmp_path / 'shapes', '--cfg-options', *loaders, 'train_cfg.max_epochs=1')
     run = tmp_path / 'run'
     out = call('train.py', config, *backbone, '--no-pretrained', '--work-dir', run, *quick)
     assert 'PyramidVisionTransformerV2' in out and (run / 'epoch_1.pth').is_file()
     out = call('test.py', config, run / 'epoch_1.pth', *backbone, '--work-dir', tmp_path / 'test', *quick)
     assert 'coco/bbox_mAP' in out
-    out = call('predict.py', config, run / 'epoch_1.pth', tmp_path / 'shapes' / 'val2017', *backbone, '--out', tmp_path / 'drawn')
+    images = tmp_path / 'shapes' / 'val2017'
+    out = call('predict.py', config, run / 'epoch_1.pth', images, *backbone, '--out', tmp_path / 'drawn')
     assert '2 pictures' in out and len(list((tmp_path / 'drawn').iterdir())) == 2
 
 

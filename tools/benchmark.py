@@ -28,7 +28,7 @@ from rich.table import Table
 
 from mmvit_backbones import list_backbones
 from mmvit_backbones.backbones.base import MIN_SIZE
-from mmvit_backbones.engine import count_config, count_macs
+from mmvit_backbones.engine import count_macs
 from mmvit_backbones.engine.config import (INSTALL, UsageError, add_backbone_argument, check_device, check_folder,
                                            image_size, load_config, run, run_name)
 from mmvit_backbones.engine.examples import WholeModel
@@ -138,15 +138,15 @@ def read(name, args):
     return cfg
 
 
-def cost(name, args):
-    """Parameters, and multiply-adds for one image."""
+def cost(name, model, images):
+    """Parameters, and multiply-adds for one image; those of a whole model as it predicts on the images that are timed."""
+    params = sum(p.numel() for p in model.parameters())
+    model.eval()
     if is_config(name):
-        found = count_config(read(name, args), args.size)
-        return found.params, found.macs.all
+        return params, count_macs(lambda: model(images)).all // len(images)
     with torch.device('meta'):
         model = MODELS.build(list_backbones()[name]).eval()
-        image = torch.empty(1, 3, *args.size)
-    return sum(p.numel() for p in model.parameters()), count_macs(lambda: model(image)).all
+    return params, count_macs(lambda: model(images[:1].to('meta'))).all
 
 
 def synchronize(device):
@@ -215,7 +215,6 @@ def measure(name, args):
     """What is known of one backbone, in a process of its own: its peak memory is its own too."""
     limit_threads()
     device, dtype = torch.device(args.device), DTYPES[args.dtype]
-    params, macs = cost(name, args)
     n = 8192 if device.type == 'cuda' else 2048
     a, b, product = torch.randn(3, n, n, device=device, dtype=dtype)
     functions = dict(matmul=lambda: torch.mm(a, b, out=product))
@@ -228,6 +227,7 @@ def measure(name, args):
         before = peak_of_process()
     model, images = build(name, args, **(peer.options if peer else {}))
     model, images = model.to(device), images.to(device)
+    params, macs = cost(name, model, images)
     functions['ours'] = step(model, model, images, args)
     for _ in range(2):
         functions['ours']()
@@ -277,7 +277,8 @@ def main():
     args = parse_args()
     names = choose(args.names)
     if args.backbone and not all(map(is_config, names)):
-        raise UsageError(f'--backbone {args.backbone} takes the place of one in a CONFIG. Leave it out, or name configs alone')
+        raise UsageError(f'--backbone {args.backbone} takes the place of one in a CONFIG. Leave it out, or name configs '
+                         'alone')
     for name in filter(is_config, names):
         read(name, args)
     if args.batch < 1 or args.runs < 1:

@@ -27,9 +27,10 @@ def random_batch(cfg: Config, number: int, size: Tuple[int, int]) -> dict:
     classes = min(head[key] for head in heads for key in ('num_things_classes', 'num_classes') if key in head)
     if cfg.default_scope == 'mmdet':
         from mmdet.testing import demo_mm_inputs
-        kinds = {key for _, node in nodes(cfg, ['train_dataloader']) for key in ('with_mask', 'with_seg') if node.get(key)}
+        loaded = {key for _, node in nodes(cfg, ['train_dataloader']) for key in node if node[key] is True}
         data = demo_mm_inputs(
-            number, [(3, *size)] * number, num_classes=classes, with_mask='with_mask' in kinds, with_semantic='with_seg' in kinds)
+            number, [(3, *size)] * number, num_classes=classes, with_mask='with_mask' in loaded,
+            with_semantic='with_seg' in loaded)
         for sample in data['data_samples']:
             sample.set_metainfo(dict(scale_factor=(1., 1.)))
         return data
@@ -83,4 +84,5 @@ class WholeModel(nn.Module):
         if not self.training:
             return tuple(self.model(images, samples, mode='predict'))
         losses = self.model(images, samples, mode='loss')
-        return tuple(item for value in losses.values() for item in (value if isinstance(value, (list, tuple)) else [value]))
+        return tuple(
+            item for value in losses.values() for item in (value if isinstance(value, (list, tuple)) else [value]))

@@ -61,7 +61,7 @@ def read_recipe(settings: Union[dict, Config], path: Path) -> Recipe:
     backbone = table_of(model, 'backbone', path)
     known = {(cfg['type'], cfg['arch']): name for name, cfg in list_backbones().items()}
     kind = backbone.get('type'), backbone.get('arch')
-    task, method = _task_and_method(model)
+    task, method = task_and_method(model)
     weights = _part(backbone, 'init_cfg').get('checkpoint')
     if method == 'classification' and weights is None:
         pretrain = 'in1k'  # there the rows name what is trained on
@@ -123,12 +123,8 @@ def shown(value: object) -> str:
     return f'a {type(value).__name__}' if isinstance(value, (dict, list, tuple, set)) else repr(value)[:80]
 
 
-def _part(settings: dict, key: str) -> dict:
-    found = settings.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _task_and_method(model: dict) -> Tuple[str, str]:
+def task_and_method(model: dict) -> Tuple[str, str]:
+    """What a model is trained for and how, both as in `Result`: ('coco', 'mask_rcnn')."""
     heads = model.get('decode_head')
     last = heads[-1] if isinstance(heads, (list, tuple)) and heads else heads
     part = last if isinstance(last, dict) else model
@@ -137,6 +133,11 @@ def _task_and_method(model: dict) -> Tuple[str, str]:
     if method == 'cascade_mask_rcnn' and not _part(model, 'roi_head').get('mask_head'):
         method = kind
     return 'ade20k' if part is not model else 'imagenet' if method == 'classification' else 'coco', method
+
+
+def _part(settings: dict, key: str) -> dict:
+    found = settings.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _schedule(length: int, unit: str, task: str) -> str:
