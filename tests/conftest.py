@@ -63,6 +63,19 @@ def authors_state(record, case=None):
     return state
 
 
+def pytest_collection_finish(session):
+    """Tests that need a GPU, asked for where there is none, are no success."""
+    if session.config.option.markexpr == 'gpu' and not torch.cuda.is_available():
+        pytest.exit(f'PyTorch {torch.__version__} finds no GPU here: nothing was tested', returncode=2)
+
+
+@pytest.fixture(params=['cpu', pytest.param('cuda', marks=pytest.mark.gpu)])
+def device(request, monkeypatch):
+    """The CPU, and, where -m gpu asks for it, the GPU, with all digits of float32."""
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    return request.param
+
+
 @pytest.fixture(params=sorted(SMALLEST))
 def family(request):
     """Every family in turn."""
@@ -79,6 +92,17 @@ def tiny(name, **options):
     """A backbone with the smallest variant's settings, but at most two blocks a stage: small enough to train."""
     row = backbone_class(name).archs[name.split('/')[1]]
     return build(name, arch=dict(row, depths=tuple(min(depth, 2) for depth in row['depths'])), **options)
+
+
+def hide(folder, *packages):
+    """Python finds none of the packages where PYTHONPATH names the folder."""
+    (folder / 'sitecustomize.py').write_text(f"""if True:
+        import sys
+        class Hidden:
+            def find_spec(self, name, path=None, target=None):
+                if name.split('.')[0] in {packages}:
+                    raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
+        sys.meta_path.insert(0, Hidden())""")
 
 
 def call(*command, status=0, **environment):

@@ -375,9 +375,16 @@ def test_predict(place, check, arguments, word):
     (['cswin/tiny', '--size', '16x16'], 'at least 32x32'),
     (['cswin/tiny', '--device', 'nothing'], '--device nothing'),
     (['cswin/tiny', '--device', 'cpu', '--batch', '0'], 'at least 1'),
+    (['cswin', 'pvt/tiny', '--device', 'cpu', '--peer', 'timm'], 'timm has none of cswin/tiny'),
+    (['swin/tiny', '--device', 'cpu', '--peer', 'mmpretrain'], 'invalid choice'),
 ])
 def test_benchmark(check, arguments, word):
     check('benchmark', arguments, word)
+
+
+def test_benchmark_without_the_peer(check, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'timm', None)
+    check('benchmark', ['swin/tiny', '--device', 'cpu', '--peer', 'timm'], 'timm is not installed. pip install timm')
 
 
 @pytest.mark.skipif(not Path('/dev/full').exists(), reason='a device of Linux')

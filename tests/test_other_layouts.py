@@ -6,6 +6,9 @@ import torch
 from conftest import backbone_class, build
 from mmengine.registry import MODELS, DefaultScope
 
+from mmvit_backbones import list_backbones
+from mmvit_backbones.engine.peers import MMDET, build_peer, difference, randomise, same_weights
+
 HEADS = [1, 2, 5, 8]
 PVT = dict(num_heads=HEADS, mlp_ratios=(8, 8, 4, 4), num_layers=[2, 2, 2, 2])
 TWINS = dict(depths=[2, 2, 2, 2], sr_ratios=[8, 4, 2, 1], strides=[4, 2, 2, 2])
@@ -35,17 +38,6 @@ THEIRS = {
     'timm pvt_v2/b2_li': dict(name='pvt_v2_b2_li', depths=(2, 2, 2, 2)),
     'timm twins_pcpvt/small': dict(name='twins_pcpvt_small', depths=(2, 2, 2, 2), img_size=448),
 }
-
-
-def randomise(model):
-    """Weights and statistics in which no two values are equal."""
-    generator = torch.Generator().manual_seed(0)
-    for name, value in model.state_dict().items():
-        if value.dtype.is_floating_point and 'pos_embed' not in name or 'pos_embed' in name and value.dim() == 3:
-            noise = torch.randn(value.shape, generator=generator)
-            value.copy_(noise / value[0].numel()**.5 if value.dim() > 1 else 1 + .1 * noise)
-    model.eval()  # which returns nothing in some of theirs
-    return model
 
 
 def ours(name, **options):
@@ -89,3 +81,47 @@ def test_timm(name):
     with torch.no_grad():
         for a, b in zip(model(image), theirs.forward_intermediates(image, intermediates_only=True), strict=True):
             assert torch.allclose(a, b, atol=1e-4 * b.std()), (a - b).abs().max() / b.std()
+
+
+@pytest.mark.parametrize('package, name, expected', [
+    ('timm', 'swin/tiny', 'swin_tiny_patch4_window7_224'),
+    ('timm', 'swin/base_window12_384', 'swin_base_patch4_window12_384'),
+    ('timm', 'pvt_v2/b2_li', 'pvt_v2_b2_li'),
+    ('timm', 'pvt_v2/b2', 'pvt_v2_b2'),
+    ('timm', 'pvt/tiny', None),
+    ('timm', 'twins_svt/small', None),  # without the norms after its stages, which dense models have
+    ('mmdet', 'swin/base', 'mmdet.SwinTransformer'),
+    ('mmdet', 'pvt_v2/b5', 'mmdet.PyramidVisionTransformerV2'),
+    ('mmdet', 'pvt_v2/b2_li', None),
+    ('mmdet', 'cswin/tiny', None),
+])
+def test_peers_are_found(package, name, expected):
+    pytest.importorskip(package)
+    with torch.device('meta'):
+        peer = build_peer(package, name)
+    assert (peer and peer.name) == expected
+
+
+@pytest.mark.parametrize('package, name, size', [('timm', 'twins_pcpvt/small', (64, 96)), ('mmdet', 'pvt_v2/b0', (64, 96)),
+                                                 ('mmdet', 'swin/tiny', (70, 101)), ('mmdet', 'pvt/tiny', (64, 96))])
+def test_peers_are_the_same_function(package, name, size):
+    pytest.importorskip(package)
+    peer = build_peer(package, name, size)
+    model = build(name, **peer.options)
+    image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        same_weights(model, peer.model)
+        assert difference(model(image), peer.levels(image)) < 1e-4
+        randomise(model)  # other weights: the difference is seen
+        model.stages[3].blocks[0].mlp.fc1.weight *= 2
+        assert difference(model(image), peer.levels(image)) > 1e-2
+        with pytest.raises(ValueError, match='expected levels of'):
+            difference(model(image)[:3], peer.levels(image))
+
+
+def test_mmdet_has_no_more_of_ours():
+    """Every class of mmdet's with the name of one here is compared."""
+    mmdet = pytest.importorskip('mmdet.registry')
+    pytest.importorskip('mmdet.models')
+    families = {name.split('/')[0]: cfg['type'].split('.')[1] for name, cfg in list_backbones().items()}
+    assert MMDET.keys() == {family for family, cls in families.items() if cls in mmdet.MODELS.module_dict}

@@ -37,7 +37,7 @@ def test_every_key_of_the_authors_is_accounted_for(name, path):
 
 
 @pytest.mark.parametrize('name, path, kind, i', CASES, ids=[f'{case[0]}-{case[2]}-{case[3]}' for case in CASES])
-def test_numbers(name, path, kind, i):
+def test_numbers(device, name, path, kind, i):
     record = read_record(path)
     case = record[kind][i]
     options = OPTIONS.get(record['family'], lambda case: {})(case)
@@ -47,7 +47,7 @@ def test_numbers(name, path, kind, i):
     model.load_state_dict(authors_state(record, case))
     dtype = DTYPES.get(record['family'], torch.float32)
     with torch.no_grad():
-        outs = model.to(dtype)(torch.from_numpy(image(case['input'], case['input_seed'])).to(dtype))
+        outs = model.to(device, dtype)(torch.from_numpy(image(case['input'], case['input_seed'])).to(device, dtype))
     assert len(outs) == len(case['outputs'])
     for level, (out, expected) in enumerate(zip(outs, case['outputs'])):
-        assert compare(out.numpy(), expected) < 1e-4, f'level {level}'
+        assert compare(out.cpu().numpy(), expected) < 1e-4, f'level {level}'

@@ -36,6 +36,7 @@ from mmvit_backbones.results.dumped import read_dumped
 from mmvit_backbones.results.page import to_html
 from mmvit_backbones.results.plot import plot
 from mmvit_backbones.results.published import FOLDER
+from mmvit_backbones.results.speed_tables import speed_document
 from mmvit_backbones.results.table import difference
 
 CONFIGS = ROOT / 'configs'
@@ -799,6 +800,40 @@ def test_damaged_speed(tmp_path, change):
     path.write_text(json.dumps(data))
     with pytest.raises(ResultsError, match='speed.json is not a file that tools/benchmark.py --json writes, or it is damaged'):
         read_speed(path)
+
+
+def measurements(folder, name, share=.65, **settings):
+    """A file as tools/benchmark.py writes it, with two rows."""
+    row = dict(params=3e6, macs=2e9, latency=.1, images_per_second=10., peak_memory=2**30, share_of_matmul_rate=share)
+    row.update(dict(peer='theirs', peer_latency=.12, difference=2e-6) if settings.get('peer') else {})
+    (folder / f'{name}.json').write_text(json.dumps(dict(
+        settings=dict(dict(size=[224, 224], mode='infer', batch=1, dtype='float32', device='cpu', compile=False, with_cp=False), **settings),
+        machine=dict(platform='Linux x86_64', cpu='CPU Z', cpus=2, torch='2.1', threads=1),
+        rows=[dict(row, name='swin/tiny'), dict(row, name='pvt/tiny', share_of_matmul_rate=.9)])))
+
+
+def test_speed_document(tmp_path):
+    text = speed_document(tmp_path)
+    assert 'Not recorded yet: `make speed DEVICE=cpu`' in text and 'Not recorded yet: `make speed DEVICE=cuda`' in text
+    measurements(tmp_path, 'train', mode='train')
+    measurements(tmp_path, 'train_with_cp', mode='train', with_cp=True)
+    measurements(tmp_path, 'large', share=.7, size=[800, 1216])
+    measurements(tmp_path, 'peer', peer='timm')
+    measurements(tmp_path, 'gpu', share=.1, device='cuda:0', mode='train', with_cp=True)
+    text = speed_document(tmp_path)
+    assert 'Not recorded' not in text
+    cpus, gpus = text.split('## On GPUs')
+    assert cpus.count('CPU Z, 2 CPUs') == 3, 'with and without checkpointing is one table'
+    assert '| `swin/tiny` | 3.0 | 2.0 | 100.0 | 10.00 | 65% | 1024 | 100.0 | 1024 |' in cpus
+    assert 'The goal is 60% of the rate of matrix multiplication. Below it: none.' in cpus
+    assert 'The goal is 70% of the rate of matrix multiplication. Below it: none.' in cpus
+    assert '### Inference beside timm, 1 x 224x224, float32' in cpus and '| 120.0 | 1.20 | 2e-06 | `theirs` |' in cpus
+    assert '### Training, 1 x 224x224, float32, with_cp' in gpus and 'The goal' not in gpus
+    measurements(tmp_path, 'large', share=.69, size=[800, 1216])
+    assert 'Below it: `swin/tiny`.' in speed_document(tmp_path)
+    measurements(tmp_path, 'large_again', size=[800, 1216], runs=3)
+    with pytest.raises(ResultsError, match='Two files hold measurements under the same conditions: infer, .* 800x1216'):
+        speed_document(tmp_path)
 
 
 # The tools.

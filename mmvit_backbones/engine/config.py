@@ -24,6 +24,7 @@ from mmengine.runner import Runner
 from .. import __version__
 from .data import data_faults, join, nodes
 from .errors import explain, near
+from .machine import limit_threads
 
 PACKAGES = 'mmdet', 'mmseg', 'mmpretrain'
 """Those whose configs can be named by ``<package>::<path>``."""
@@ -278,7 +279,7 @@ def remove_pretrained(cfg: dict) -> None:
         if isinstance(init, dict) and init.get('type') == 'Pretrained':
             node['init_cfg'] = None
         if node.get('pretrained'):
-            node['pretrained'] = None
+            node['pretrained'] = False if node['pretrained'] is True else None
 
 
 def set_launcher(cfg: Config, launcher: str, local_rank: int) -> None:
@@ -374,11 +375,12 @@ def code_state() -> str:
 
 
 def run(main) -> None:
-    """Calls a tool's main function, then ends its process group.
+    """Calls a tool's main function, with as many threads as it may have, then ends its process group.
 
     What the caller can put right ends with one line and exit status 2; `explain` finds it among the exceptions of others.
     """
     from ..checkpoints import CheckpointError
+    limit_threads()
     try:
         main()
     except (UsageError, CheckpointError) as error:

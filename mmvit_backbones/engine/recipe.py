@@ -20,6 +20,8 @@ MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 """Of ImageNet's RGB values: what the weights were trained with."""
 SIZE = 128
 """Height and width of the image on which a backbone of another package shows its levels."""
+BATCH = 5
+"""How many images' features a classifier's head is shown: no two, which some unpack."""
 FOREIGN_DECAY = 'LearningRateDecayOptimizerConstructor', 'LayerDecayOptimizerConstructor'
 """Optimizer constructors of mmdet and mmseg that know the layers of a few backbones by name."""
 
@@ -82,6 +84,8 @@ def set_backbone(cfg: Config, name: str, **options) -> Config:
     model = copy.deepcopy(cfg.model)
     path, owner = _owner(model)
     classifies = _kind(owner) == 'ImageClassifier'
+    if scope == 'mmpretrain' and not classifies:
+        raise UsageError(f'{path}.type is {_kind(owner)}: of the models of mmpretrain, an ImageClassifier takes any backbone')
     settings = dict(known[name], **options)
     if 'drop_path_rate' not in options:
         settings['drop_path_rate'] = _drop_path_rate(cfg, owner, name, scope)
@@ -262,7 +266,9 @@ def _set_pooled(owner: dict, path: str, settings: dict, name: str, scope: str) -
     head['in_channels'] = features
     try:
         with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
-            MODELS.build(copy.deepcopy(head))((torch.empty(2, features), ))
+            scores = MODELS.build(copy.deepcopy(head))((torch.empty(BATCH, features), ))
+        if scores.shape != (BATCH, head.get('num_classes')):
+            raise ValueError(f'its scores are {tuple(scores.shape)}')
     except (AssertionError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise UsageError(f'{path}.head ({_kind(head)}) does not take features (B, {features}), which is what {name} gives. '
                          'Use a LinearClsHead') from error
