@@ -133,7 +133,7 @@ def test_beside_weights(corpus, tmp_path):
 def test_endless_and_odd_dicts(tmp_path):
     loop = {}
     loop['model'] = loop
-    deep = {}
+    deep, one = {}, torch.ones(1)
     inner = deep
     for _ in range(50):
         inner['state_dict'] = inner = {}
@@ -143,6 +143,10 @@ def test_endless_and_odd_dicts(tmp_path):
         'itself': loop,
         'deep': deep,
         'numbers': {1: torch.ones(2), **state},
+        'a long number': {1 << 20000: torch.ones(2), **state},
+        'a scalar to split': {'attn.in_proj_weight': torch.tensor(1.), **state},
+        'a stem without channels': {**state, 'patch_embed.proj.weight': torch.ones(32, 0, 7, 7)},
+        'many': {f'backbone.{i}': one for i in range(20001)},
         'prefixes': {'module.' * 4000 + 'x': torch.ones(1)},
         'newlines': {**state, 'a\nb' * 1000: torch.ones(1)},
         'nothing': {},
