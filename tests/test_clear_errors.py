@@ -338,6 +338,31 @@ def test_checkpoint_with_averaged_weights(place, capfd, monkeypatch):
     assert status == 0, line
 
 
+def names(**meta):
+    return lambda checkpoint: checkpoint['meta'].update(dataset_meta=meta)
+
+
+@pytest.mark.parametrize('config, change, word', [
+    (DETECTOR, names(classes=('disc', 'ring')), 'has 2 classes (disc, ring)'),
+    (SEGMENTOR, names(classes=5), 'must be a list of names'),
+    (DETECTOR, names(classes=(1, 2, 3, 4, 5, 6)), 'must be a list of names'),
+    (DETECTOR, lambda checkpoint: checkpoint['state_dict'].update({1: 'x'}), 'int keys'),
+    (DETECTOR, names(palette='nothing'), None),
+    (DETECTOR, lambda checkpoint: checkpoint.update(meta=None), None),
+    (SEGMENTOR, lambda checkpoint: checkpoint.pop('meta'), None),
+])
+def test_names_of_classes(place, check, capfd, monkeypatch, config, change, word):
+    """Those in a checkpoint, of anybody's making, are used if they fit, and the data set's if there are none."""
+    checkpoint = torch.load('detector.pth' if config == DETECTOR else 'segmentor.pth', weights_only=False)
+    change(checkpoint)
+    torch.save(checkpoint, 'x.pth')
+    arguments = [config, 'x.pth', 'shapes/val2017', '--out', 'out', '--score-thr', '0']
+    if word:
+        check('predict', arguments, 'x.pth', word)
+    else:
+        assert use(capfd, monkeypatch, 'predict', *arguments)[0] == 0 and len(list((place / 'out').iterdir())) == 2
+
+
 PREDICT = [
     (['film.mp4'], 'videos and cameras are not read'),
     (['0'], 'videos and cameras are not read'),

@@ -282,12 +282,14 @@ def _rename(key: str, rules: Sequence[tuple]) -> Optional[str]:
 
 def _weights(checkpoint: Mapping, source: str) -> Dict[str, Tensor]:
     """The tensors and arrays of a checkpoint, by name."""
-    found = {key: value for key, value in unwrap(checkpoint).items() if isinstance(value, (Tensor, np.ndarray))}
+    content = unwrap(checkpoint)
+    for key in content:
+        if not isinstance(key, str):
+            raise CheckpointError(f'{source} has {type(key).__name__} keys, where names of weights are expected')
+    found = {key: value for key, value in content.items() if isinstance(value, (Tensor, np.ndarray))}
     if len(found) > MOST_KEYS:
         raise CheckpointError(f'{source} holds {len(found):,} weights; no model here has more than {MOST_KEYS:,}')
     for key, value in found.items():
-        if not isinstance(key, str):
-            raise CheckpointError(f'{source} has {type(key).__name__} keys, where names of weights are expected')
         if isinstance(value, Tensor) and value.is_nested:
             raise CheckpointError(f'{source} holds a nested tensor, {_names([key])}. Save dense tensors')
     return found
@@ -351,7 +353,8 @@ def _resize(model: nn.Module, name: str, value: Tensor, own: Tensor) -> Optional
     if hasattr(module, 'resize'):
         return module.resize(leaf, value)
     channels = model.in_channels
-    if name.startswith('patch_embed.') and value.dim() == 4 and value.shape[1] and tuple(own.shape) == (len(value), channels, *value.shape[2:]):
+    if name.startswith('patch_embed.') and value.dim() == 4 and value.shape[1] \
+            and tuple(own.shape) == (len(value), channels, *value.shape[2:]):
         # the same response to an image whose channels are equal
         repeated = value.repeat(1, -(-channels // value.shape[1]), 1, 1)[:, :channels]
         return repeated * (value.shape[1] / channels) if channels > 1 else value.sum(1, keepdim=True)

@@ -210,9 +210,11 @@ class _Interpreter:
                     self.memo[place] = value
             self.stack.append(value)
         elif type(target) is OrderedDict:  # a state dict's versions of modules; nothing else is kept
-            versions = state.get('_metadata') if type(state) is dict else None
-            if isinstance(versions, dict) and all(type(entry) is dict for entry in versions.values()):
-                target._metadata = versions
+            modules = state.get('_metadata') if type(state) is dict else None
+            if isinstance(modules, dict):
+                target._metadata = OrderedDict((name, dict(version=entry['version'])) for name, entry in modules.items()
+                                               if type(entry) is dict and type(entry.get('version')) is int)
+                self.spend(len(modules))
             self.stack.append(target)
         elif type(target) in (dict, Tensor):  # attributes of a node of yacs, and of a tensor
             self.stack.append(target)
