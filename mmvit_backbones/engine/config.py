@@ -333,7 +333,8 @@ def run(main) -> None:
         main()
     except (UsageError, CheckpointError) as error:
         _fail(str(error))
-    except (AssertionError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError, cv2.error) as error:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, SyntaxError, TypeError,
+            ValueError, cv2.error) as error:
         line = explain(error)
         if line is None:
             raise
