@@ -18,6 +18,8 @@ from torch.utils.data import dataloader
 
 from .data import nodes, picture_fault
 
+LONGEST = 1500
+"""Letters of a line; OpenMMLab's messages may hold whole configs."""
 _CHECKING = ('mmvit_backbones.backbones.', 'mmvit_backbones.engine.', 'mmengine.runner.runner', 'mmengine.optim.',
              'mmdet.engine.hooks.')
 """Modules that check what a config says outside of constructors."""
@@ -34,7 +36,8 @@ def explain(error: Exception) -> Optional[str]:
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     line = _data(error, frames) or _config(error, frames) or _run(error, frames) or _system(error, frames)
-    return line and ' '.join(line.split())
+    line = line and ' '.join(line.split())
+    return f'{line[:LONGEST]}...' if line and len(line) > LONGEST else line
 
 
 def near(name: str, known: Iterable[str]) -> str:
