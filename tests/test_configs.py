@@ -163,10 +163,12 @@ train_pipeline[2] = dict(type='Resize', scale=(64, 64), keep_ratio=True)
 shapes = dict(classes=('disc', 'ring', 'square', 'triangle', 'star', 'cross'))
 train_dataloader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline, metainfo=shapes))
+val_dataloader = dict(dataset=dict(metainfo=shapes))
 train_cfg = dict(max_epochs=1, val_begin=2)
 model = dict(
     backbone=dict(arch=dict(_delete_=True, dims=dims, depths=(1, 1, 2, 1), num_heads=(2, 4, 8, 16), window=7, mlp_ratio=4)),
     neck=dict(in_channels=dims),
+    roi_head=dict(bbox_head=dict(num_classes=6), mask_head=dict(num_classes=6)),
     train_cfg=dict(rpn_proposal=dict(max_per_img=20)))
 full = dict(  # as in the example, but not moved to the CPU, where it is
     _delete_=True,

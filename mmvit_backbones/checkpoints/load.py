@@ -22,7 +22,7 @@ PREFIXES = {'module', 'model', 'backbone', 'encoder', 'image_encoder', 'img_back
 OPENMMLAB = "OpenMMLab's"
 """The layout of mmdet's, mmsegmentation's and mmpretrain's own classes."""
 MOST_PREFIXES, MOST_KEYS = 16, 20000
-"""What is looked at in a file: prefixes that a backbone may be under, and keys to recognise one by. No model has more."""
+"""What is looked at in a file: prefixes that a backbone may be under, and weights. No model has more."""
 
 
 @dataclass
@@ -287,8 +287,6 @@ def identify(checkpoint: Mapping) -> List[str]:
     from .. import list_backbones
     from ..registry import MODELS
     found = _weights(checkpoint, 'the checkpoint')
-    if len(found) > MOST_KEYS:
-        return []
     fits = {}
     for name, cfg in list_backbones().items():
         cls = MODELS.get(cfg['type'].split('.')[1])
@@ -359,10 +357,14 @@ def _rename(key: str, rules: Sequence[tuple]) -> Optional[str]:
 
 def _weights(checkpoint: Mapping, source: str) -> Dict[str, Tensor]:
     """The tensors and arrays of a checkpoint, by name."""
-    found = {key: value for key, value in unwrap(checkpoint).items() if isinstance(value, (Tensor, np.ndarray))}
-    for key, value in found.items():
+    content = unwrap(checkpoint)
+    for key in content:
         if not isinstance(key, str):
-            raise CheckpointError(f'{source} has {type(key).__name__} keys, such as {_names([str(key)])}, where names are expected')
+            raise CheckpointError(f'{source} has {type(key).__name__} keys, where names of weights are expected')
+    found = {key: value for key, value in content.items() if isinstance(value, (Tensor, np.ndarray))}
+    if len(found) > MOST_KEYS:
+        raise CheckpointError(f'{source} holds {len(found):,} weights; no model here has more than {MOST_KEYS:,}')
+    for key, value in found.items():
         if isinstance(value, Tensor) and value.is_nested:
             raise CheckpointError(f'{source} holds a nested tensor, {_names([key])}. Save dense tensors')
     return found
@@ -431,7 +433,8 @@ def _resize(model: nn.Module, name: str, value: Tensor, own: Tensor) -> Optional
     if hasattr(module, 'resize'):
         return module.resize(leaf, value)
     channels = model.in_channels
-    if name.startswith('patch_embed.') and value.dim() == 4 and tuple(own.shape) == (len(value), channels, *value.shape[2:]):
+    if name.startswith('patch_embed.') and value.dim() == 4 and value.shape[1] \
+            and tuple(own.shape) == (len(value), channels, *value.shape[2:]):
         # the same response to an image whose channels are equal
         repeated = value.repeat(1, -(-channels // value.shape[1]), 1, 1)[:, :channels]
         return repeated * (value.shape[1] / channels) if channels > 1 else value.sum(1, keepdim=True)

@@ -13,11 +13,11 @@ def unpack(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """
     found = {}
     for key, value in state.items():
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Tensor) or not value.dim():
             found[key] = value
         elif key.endswith(('.in_proj_weight', '.in_proj_bias')):
             owner, _, leaf = key.rpartition('in_proj_')
-            found[f'{owner}q.{leaf}'], found[f'{owner}kv.{leaf}'] = value.tensor_split([len(value) // 3] if value.dim() else 2)
+            found[f'{owner}q.{leaf}'], found[f'{owner}kv.{leaf}'] = value.tensor_split([len(value) // 3])
         elif '.ffn.layers.' in key and value.shape[2:] == (1, 1):
             found[key] = value.flatten(1)
         elif value.dim() and value.shape[-1] % 4 == 0 and value.shape[-1] == _merged(state, key):
