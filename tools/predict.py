@@ -8,8 +8,8 @@ from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
 from mmengine.utils import track_iter_progress
 
 from mmvit_backbones.checkpoints import check_model, locate, read_checkpoint, use_reader
-from mmvit_backbones.engine.config import (UsageError, add_trust_argument, check_device, check_folder, load_config,
-                                           remove_pretrained, run)
+from mmvit_backbones.engine.config import (UsageError, add_backbone_argument, add_trust_argument, check_device,
+                                           check_folder, load_config, remove_pretrained, run)
 from mmvit_backbones.engine.data import picture_fault
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
@@ -25,6 +25,7 @@ def parse_args():
     parser.add_argument('--score-thr', type=float, default=.3, help='least score of a drawn detection [%(default)s]')
     parser.add_argument('--opacity', type=float, default=.5, help='of the drawn segments [%(default)s]')
     parser.add_argument('--device', default='cuda:0' if torch.cuda.is_available() else 'cpu', help='[%(default)s]')
+    add_backbone_argument(parser)
     add_trust_argument(parser)
     return parser.parse_args()
 
@@ -64,7 +65,7 @@ def find_images(paths):
 def main():
     args = parse_args()
     use_reader(args.trust)
-    cfg = load_config(args.config)
+    cfg = load_config(args.config, backbone=args.backbone, pretrained=False)
     images = find_images(args.images)
     out = Path(args.out)
     if any(path.resolve().parent == out.resolve() for path in images):
