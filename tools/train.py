@@ -1,4 +1,4 @@
-"""Trains a detector or a segmentor: python tools/train.py CONFIG [--data-root DIR] [options]
+"""Trains a detector, a segmentor or a classifier: python tools/train.py CONFIG [--data-root DIR] [options]
 
 The flags are mmdet's, with --bf16, --data-root, --no-pretrained, --overwrite and --trust added. Several GPUs:
 tools/dist_train.sh, or any launcher of torch, Slurm or MPI.

@@ -27,6 +27,7 @@ SUMS = 'SHA256SUMS'  # of all other files, as the program sha256sum takes it
 OWN = 'made_by_make_shapes'  # in the folder of a set that is being drawn: the name of its root
 ADE_FOLDERS = dict(train='training', val='validation')
 
+IN_SCENES, ALONE = (0.14, 0.3), (0.25, 0.45)  # least and largest radius of a shape, as shares of the shorter side
 MIN_VISIBLE, MIN_PIXELS = 0.5, 16  # what stays in view of each shape, as a share of its area and in pixels
 TRIES = 30
 
@@ -42,10 +43,10 @@ OUTLINES = dict(
     bar=lambda t: [np.array([1.6, 1.6, -1.6, -1.6]) + (0.06 + 0.08 * t) * np.array([-1j, 1j, 1j, -1j])])
 
 
-def _pose(rng, contours, height, width):
+def _pose(rng, contours, height, width, scale):
     """Contours stretched, turned, scaled and moved into the image: complex points ``x + yj`` in pixels."""
     side = min(height, width)
-    radius = np.exp(rng.uniform(np.log(max(5, 0.14 * side)), np.log(0.3 * side)))
+    radius = np.exp(rng.uniform(np.log(max(5, scale[0] * side)), np.log(scale[1] * side)))
     centre = complex(rng.uniform(0, width), rng.uniform(0, height))
     stretch, (before, after) = np.exp(rng.uniform(-0.15, 0.15)), np.exp(1j * rng.uniform(0, 2 * np.pi, 2))
     turned = [before * points for points in contours]
@@ -137,11 +138,11 @@ def draw_image(seed: int, split: str, index: int, size: tuple[int, int]) -> tupl
     """
     rng = np.random.default_rng([seed, list(ADE_FOLDERS).index(split), index])
     image = _background(rng, *size)
-    return _draw(rng, image, rng.choice(CLASSES, rng.integers(2, 7)))
+    return _draw(rng, image, rng.choice(CLASSES, rng.integers(2, 7)), IN_SCENES)
 
 
 def draw_single(seed: int, split: str, index: int, size: tuple[int, int]) -> np.ndarray:
-    """Draw one image with one shape, of the class ``index % 6``.
+    """Draw one image with one shape, larger than those of scenes, of the class ``index % 6``.
 
     Args:
         seed, split, index, size: As for `draw_image`; with the same ones, the image is another.
@@ -152,11 +153,11 @@ def draw_single(seed: int, split: str, index: int, size: tuple[int, int]) -> np.
     rng = np.random.default_rng([seed, list(ADE_FOLDERS).index(split), index, 1])
     labels = []
     while not labels:  # it may have found no place
-        image, _, labels = _draw(rng, _background(rng, *size), [CLASSES[index % len(CLASSES)]])
+        image, _, labels = _draw(rng, _background(rng, *size), [CLASSES[index % len(CLASSES)]], ALONE)
     return image
 
 
-def _draw(rng, image, names):
+def _draw(rng, image, names, scale):
     """Shapes of the classes ``names``, and up to two bars, on a background; returns what `draw_image` does."""
     height, width = image.shape[:2]
     top = np.zeros((height, width), np.uint8)  # the layer seen at each pixel
@@ -164,7 +165,7 @@ def _draw(rng, image, names):
     names = [*names, *['bar'] * rng.integers(0, 3)]  # bars hide and have no label
     for name in rng.permutation(names).tolist():
         for _ in range(TRIES):
-            contours = _pose(rng, OUTLINES[name](rng.random()), height, width)
+            contours = _pose(rng, OUTLINES[name](rng.random()), height, width, scale)
             coverage = _coverage(contours, height, width)
             inside = coverage > 0.5
             covered = np.where(inside, np.uint8(len(layers)), top)
