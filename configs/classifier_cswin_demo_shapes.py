@@ -10,5 +10,5 @@ model = dict(
     backbone=dict(
         type='mmvit_backbones.CSWinTransformer',
         arch=dict(dims=dims, depths=(1, 1, 3, 1), num_heads=(2, 4, 8, 8), stripes=(1, 2, 4, None), mlp_ratio=2)),
-    head=dict(in_channels=dims[3], num_classes=6),
+    head=dict(in_channels=dims[3], num_classes=6, loss=dict(_delete_=True, type='CrossEntropyLoss')),
     train_cfg=None)
