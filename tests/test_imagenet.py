@@ -23,7 +23,7 @@ from test_classifiers import SMALL, authors_file
 from test_clear_errors import use
 
 from mmvit_backbones import list_backbones
-from mmvit_backbones.checkpoints import ZOO, Preprocess, preprocessing, zoo
+from mmvit_backbones.checkpoints import ZOO, Preprocess, preprocessing, read_checkpoint, zoo
 from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine import classifier, set_backbone
 from mmvit_backbones.engine.config import load_config
@@ -221,14 +221,13 @@ def imagenet(tmp_path_factory, pictures):
     return folder, paths, logits.softmax(1)
 
 
-def test_published_weights_are_evaluated(imagenet, tmp_path, monkeypatch):
+def test_published_weights_are_evaluated(imagenet, tmp_path, monkeypatch, tool):
     """The zoo's file through `tools/test.py`: the authors' scores of each picture, and so their top-1."""
     folder, paths, scores = imagenet
     monkeypatch.setenv('MMVIT_WEIGHTS', str(folder / 'weights'))
-    log = call('test.py', IMAGENET, 'mmvit://fcvit/tiny', '--backbone', 'fcvit/tiny', '--data-root', folder / 'data',
-               '--work-dir', tmp_path, '--out', tmp_path / 'out.pkl', '--show-dir', tmp_path / 'shown', '--cfg-options',
-               *QUICK[2:], 'default_hooks.visualization.interval=1')
-    assert f'accuracy/top1: {100 * (1 - 1 / len(paths)):.4f}' in log
+    log = tool('test', IMAGENET, 'mmvit://fcvit/tiny', '--backbone', 'fcvit/tiny', '--data-root', folder / 'data', '--out',
+               tmp_path / 'out.pkl', '--show-dir', tmp_path / 'shown', options=['default_hooks.visualization.interval=1'])
+    assert accuracies(log) == [f'{100 * (1 - 1 / len(paths)):.4f}']
     found = torch.stack([torch.as_tensor(result['pred_score']) for result in pickle.loads((tmp_path / 'out.pkl').read_bytes())])
     assert (found - scores).abs().max() < 1e-4
     assert len(list((tmp_path / 'shown').rglob('*.*g'))) == len(paths)
@@ -249,17 +248,34 @@ def test_predict_prints_the_best_classes(imagenet, monkeypatch, capsys, tmp_path
         assert cv2.imread(str(tmp_path / 'drawn' / path.name)) is not None
 
 
-def train(config, shapes, work_dir, *flags, epochs, options=(), **kwargs):
-    return call('train.py', config, '--data-root', shapes, '--work-dir', work_dir, *flags, '--cfg-options', *QUICK,
-                f'train_cfg.max_epochs={epochs}', f'train_cfg.val_interval={epochs}', *options, **kwargs)
+@pytest.fixture
+def tool(monkeypatch, capfd, tmp_path):
+    """Calls a tool in this process; returns the log of the run, or what it printed."""
+
+    def call_tool(name, *arguments, options=()):
+        work_dir = tmp_path / f'run{len(list(tmp_path.glob("run*")))}'
+        flags = ['--work-dir', work_dir, '--cfg-options', *QUICK, *options]
+        status, line = use(capfd, monkeypatch, name, *arguments, *flags)
+        assert status == 0, line
+        return next(work_dir.rglob('*.log')).read_text()
+
+    return call_tool
 
 
-def test_train_kill_resume_evaluate_detect(shapes, tmp_path):
+def length(epochs):
+    return f'train_cfg.max_epochs={epochs}', f'train_cfg.val_interval={epochs}'
+
+
+def accuracies(log):
+    return re.findall(r'accuracy/top1: ([\d.]+)', log)
+
+
+def test_train_kill_resume_evaluate_detect(shapes, tmp_path, tool):
     work_dir = tmp_path / 'classifier'
-    command = [sys.executable, 'tools/train.py', DEMO, '--data-root', str(shapes), '--work-dir', str(work_dir), '--auto-scale-lr',
-               '--cfg-options', *QUICK, 'train_cfg.max_epochs=40', 'train_cfg.val_interval=40']
+    command = ['tools/train.py', DEMO, '--data-root', str(shapes), '--work-dir', str(work_dir), '--auto-scale-lr']
     with open(tmp_path / 'log', 'w') as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, *command, '--cfg-options', *QUICK, *length(40)], cwd=ROOT, stdout=log, stderr=log)
         try:
             deadline = time.time() + 200
             while not (work_dir / 'epoch_1.pth').exists() and time.time() < deadline and process.poll() is None:
@@ -269,38 +285,31 @@ def test_train_kill_resume_evaluate_detect(shapes, tmp_path):
             process.wait()
     assert 'LR is set based on batch size of 16 and the current batch size is 4' in (tmp_path / 'log').read_text()
     done = len(list(work_dir.glob('epoch_*.pth')))
-    out = train(DEMO, shapes, work_dir, '--resume', epochs=done + 1)
-    assert f'resumed epoch: {done}' in out
-    accuracy = re.findall(r'accuracy/top1: ([\d.]+)', out)
+    out = call(command[0][6:], *command[1:], '--resume', '--cfg-options', *QUICK, *length(done + 1))
     checkpoint = work_dir / f'epoch_{done + 1}.pth'
-    assert accuracy and checkpoint.exists()
-    assert re.findall(r'accuracy/top1: ([\d.]+)', call(
-        'test.py', DEMO, checkpoint, '--data-root', shapes, '--work-dir', tmp_path / 'test', '--cfg-options', *QUICK)) == accuracy
-    assert 'accuracy/top1' in call(
-        'test.py', DEMO, checkpoint, '--data-root', shapes, '--work-dir', tmp_path / 'tta', '--tta', '--cfg-options', *QUICK)
+    assert f'resumed epoch: {done}' in out and accuracies(out) and checkpoint.exists()
+    assert accuracies(tool('test', DEMO, checkpoint, '--data-root', shapes)) == accuracies(out)
+    assert accuracies(tool('test', DEMO, checkpoint, '--data-root', shapes, '--tta'))
 
     weights = ('model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={checkpoint}')
-    out = train('configs/maskrcnn_cswin_demo_shapes.py', shapes, tmp_path / 'detector', epochs=1, options=weights)
-    assert re.search(r"tensors loaded from this package's layout under 'backbone\.'; 8 new \(norm0", out), 'all but the output norms'
+    log = tool('train', 'configs/maskrcnn_cswin_demo_shapes.py', '--data-root', shapes, options=(*length(1), *weights))
+    assert re.search(r"loaded from this package's layout under 'backbone\.'; 8 new \(norm0", log), 'all but the output norms'
     dense = build('cswin/tiny', arch=load_config(DEMO).model.backbone.arch.to_dict(),
                   init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)))
     dense.init_weights()
-    own = torch.load(checkpoint, weights_only=False)['state_dict']
+    own = read_checkpoint(checkpoint)['state_dict']
     assert all(value.equal(own[f'backbone.{key}']) for key, value in dense.state_dict().items() if not key.startswith('norm'))
 
 
-def test_moving_average(shapes, tmp_path):
-    """What is saved as the weights is the average."""
+def test_moving_average(shapes, tmp_path, tool):
+    """What is saved as the weights, and evaluated, is the average."""
     config = tmp_path / 'ema.py'
     hooks = (ROOT / 'configs' / 'imagenet_ema.py').read_text().split("_base_ = 'imagenet.py'")[1].replace('1e-4', '0.5')
     config.write_text(f"_base_ = '{ROOT / DEMO}'\n{hooks}")
-    out = train(config, shapes, tmp_path / 'out', epochs=1)
-    saved = torch.load(tmp_path / 'out' / 'epoch_1.pth', weights_only=False)
-    key = 'backbone.norm.bias'
-    average = saved['state_dict'][key]
-    assert not average.equal(saved['ema_state_dict'][f'module.{key}'])
-    log = call('test.py', config, tmp_path / 'out' / 'epoch_1.pth', '--data-root', shapes, '--work-dir', tmp_path / 'test', '--cfg-options', *QUICK)
-    assert re.findall(r'accuracy/top1: ([\d.]+)', out) == re.findall(r'accuracy/top1: ([\d.]+)', log)
+    log = tool('train', config, '--data-root', shapes, options=length(1))
+    saved, key = read_checkpoint(tmp_path / 'run0' / 'epoch_1.pth'), 'backbone.norm.bias'
+    assert not saved['state_dict'][key].equal(saved['ema_state_dict'][f'module.{key}'])
+    assert accuracies(log) == accuracies(tool('test', config, tmp_path / 'run0' / 'epoch_1.pth', '--data-root', shapes))
 
 
 def test_bad_input_is_one_line(shapes, imagenet, tmp_path, capfd, monkeypatch):
