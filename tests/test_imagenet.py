@@ -5,17 +5,14 @@ import pickle
 import re
 import runpy
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import DATA, ROOT, build, call, read_record
+from conftest import DATA, ROOT, build, call, call_and_kill, read_record
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
@@ -272,20 +269,11 @@ def accuracies(log):
 
 def test_train_kill_resume_evaluate_detect(shapes, tmp_path, tool):
     work_dir = tmp_path / 'classifier'
-    command = ['tools/train.py', DEMO, '--data-root', str(shapes), '--work-dir', str(work_dir), '--auto-scale-lr']
-    with open(tmp_path / 'log', 'w') as log:
-        process = subprocess.Popen(
-            [sys.executable, *command, '--cfg-options', *QUICK, *length(40)], cwd=ROOT, stdout=log, stderr=log)
-        try:
-            deadline = time.time() + 200
-            while not (work_dir / 'epoch_1.pth').exists() and time.time() < deadline and process.poll() is None:
-                time.sleep(.1)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-    assert 'LR is set based on batch size of 16 and the current batch size is 4' in (tmp_path / 'log').read_text()
+    command = ['train.py', DEMO, '--data-root', shapes, '--work-dir', work_dir, '--auto-scale-lr']
+    out = call_and_kill(work_dir / 'epoch_1.pth', *command, '--cfg-options', *QUICK, *length(40))
+    assert 'LR is set based on batch size of 16 and the current batch size is 4' in out
     done = len(list(work_dir.glob('epoch_*.pth')))
-    out = call(command[0][6:], *command[1:], '--resume', '--cfg-options', *QUICK, *length(done + 1))
+    out = call(*command, '--resume', '--cfg-options', *QUICK, *length(done + 1))
     checkpoint = work_dir / f'epoch_{done + 1}.pth'
     assert f'resumed epoch: {done}' in out and accuracies(out) and checkpoint.exists()
     assert accuracies(tool('test', DEMO, checkpoint, '--data-root', shapes)) == accuracies(out)
