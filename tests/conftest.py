@@ -13,6 +13,7 @@ from mmengine.registry import MODELS
 from parity import fill
 
 from mmvit_backbones import list_backbones
+from mmvit_backbones.backbones.t2t_vit import sinusoid
 
 DATA = Path(__file__).parent / 'data'
 ROOT = Path(__file__).parents[1]
@@ -48,13 +49,16 @@ def read_record(path):
 
 
 def authors_state(record, case=None):
-    """The authors' state dict with the weights of a recorded case, classifier included; constant buffers hold zeros."""
+    """The authors' state dict with the weights of a recorded case, classifier included.
+
+    Of constant buffers, positions are the sinusoids of T2T-ViT's, and others, which nobody loads, hold zeros.
+    """
     case = case or {}
     scales = {**case.get('fill_scale', record.get('fill_scale', {})), **case.get('scale', {})}
     state = {}
     for key, shape in {**record['state'], **record.get('dense_state', {})}.items():
         if key in record.get('computed', ()):
-            state[key] = torch.zeros(shape)
+            state[key] = sinusoid(*shape[1:]) if key == 'pos_embed' else torch.zeros(shape)
             continue
         factor = next((value for end, value in scales.items() if key.endswith(end)), 1)
         state[key] = torch.from_numpy(fill(key, shape)).view(shape) * factor

@@ -10,14 +10,16 @@ import runpy
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from conftest import DATA, ROOT, authors_state, build, call, config, read_record
+from conftest import DATA, ROOT, authors_state, backbone_class, build, call, read_record
 from mmengine.config import Config
+from mmengine.registry import MODELS
 from rich.console import Console
 from torch import nn
 
@@ -26,8 +28,9 @@ from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine import count_config, count_macs
 from mmvit_backbones.engine.config import run
 from mmvit_backbones.files import replacing
-from mmvit_backbones.results import (FAMILIES, METHODS, ResultsError, compare, find_runs, load_results, read_run, read_speed,
-                                     resolve, to_csv, to_markdown, to_rich)
+from mmvit_backbones.results import (FAMILIES, METHODS, ResultsError, compare, compare_under, find_runs, load_results, own_rows,
+                                     page, published, read_run, read_speed, resolve, to_csv, to_markdown, to_rich)
+from mmvit_backbones.results import plot as plots
 from mmvit_backbones.results.documents import documents
 from mmvit_backbones.results.dumped import read_dumped
 from mmvit_backbones.results.page import to_html
@@ -56,9 +59,32 @@ def test_every_config_knows_its_rows():
 
 
 def test_every_row_of_a_method_with_configs_has_one():
-    """Unless it is of a model that this package does not have."""
-    assert [row.name for row in RESULTS if row.method in METHODS and row.variant and not row.config] == []
+    """Unless it is of a model that this package does not have, or of a recipe that its source does not tell."""
+    rows = [row for row in RESULTS if row.method in METHODS and row.variant and row.schedule != 'unknown']
+    assert [row.name for row in rows if not row.config] == []
     assert {row.family for row in RESULTS} == set(FAMILIES) == {name.split('/')[0] for name in list_backbones()}
+
+
+def test_papers_wait_for_their_backbones(monkeypatch):
+    """The rows of every file are sound, those of families without a backbone too, and have a place in all tables."""
+    names = {path.stem: json.loads(path.read_text())['name'] for path in FOLDER.glob('*.json')}
+    assert set(FAMILIES) <= set(names)
+    for module in (published, plots, page):
+        monkeypatch.setattr(module, 'FAMILIES', names)
+    rows = load_results()
+    assert {row.family for row in rows} == set(names)
+    assert all(row.variant and row.source for row in rows if row.family not in FAMILIES)
+    entries = compare(rows, None)
+    text = to_markdown(entries)
+    assert sum(line.startswith('| ') for line in text.splitlines()) == len(rows) + 2 * len({row.method for row in rows})
+    assert len(json.loads(re.search(r'^const data = (.*);$', to_html(entries), re.M)[1])['records']) == len(rows)
+    assert all(f'{row.top1}?' in text for row in rows if row.method == 'classification' and not row.verified)
+
+
+def test_looks_tell_families_apart(monkeypatch):
+    families = {f'family_{i}': f'Family {i}' for i in range(40)}
+    monkeypatch.setattr(plots, 'FAMILIES', families)
+    assert len({(plots.colour(family), plots.shape(family)) for family in families}) == len(families)
 
 
 @pytest.mark.parametrize('name', sorted({row.config for row in WITH_CONFIG}))
@@ -66,15 +92,19 @@ def test_rows_fit_their_config(name):
     path = CONFIGS / f'{name}.py'
     cfg, text = Config.fromfile(path), path.read_text()
     for row in (row for row in WITH_CONFIG if row.config == name):
-        assert config(f'{row.family}/{row.variant}')['type'] == cfg.model.backbone.type
-        assert cfg.model.backbone.arch == row.variant.removesuffix('_22k')
+        backbone = cfg.model.backbone
+        cls = backbone_class(f'{row.family}/{row.arch}')
+        assert MODELS.get(backbone.type) is cls
+        spec = cls.archs[backbone.arch] if isinstance(backbone.arch, str) else backbone.arch
+        assert all(spec[key] == cls.archs[row.arch][key] for key in ('dims', 'depths')) if row.window else backbone.arch == row.arch
         assert name.startswith(dict(semantic_fpn='semfpn').get(row.method, row.method.replace('mask_rcnn', 'maskrcnn')) + '_')
         weights = (cfg.model.backbone.get('init_cfg') or {}).get('checkpoint', '')
         assert weights.endswith('_moby') == (row.pretrain == 'moby')
         assert row.pretrain != 'in22k' or weights.endswith('_22k') or '_22k' not in row.variant
-        epochs = dict([('1x', 12), ('3x', 36)]).get(row.schedule)
+        length = row.schedule.split()[0]
+        epochs = dict([('1x', 12), ('3x', 36)]).get(length) or length.endswith('ep') and int(length.removesuffix('ep')) or None
         assert cfg.train_cfg.get('max_epochs') == epochs
-        assert epochs or cfg.train_cfg.max_iters == 1000 * int(row.schedule.removesuffix('k'))
+        assert epochs or cfg.train_cfg.max_iters == 1000 * int(length.removesuffix('k'))
         if row.crop:
             assert tuple(cfg.model.data_preprocessor.size) == row.crop
         scores = [row.box_ap, row.mask_ap, row.miou, row.miou_ms]
@@ -104,8 +134,10 @@ def damage(folder, change):
     (lambda data: data['results'][0].update(cost_notes=['none']), r'cost_notes must be a list of projection'),
     (lambda data: data['results'][0].update(cost_notes=7), r'cost_notes must be a list of projection'),
     (lambda data: data['results'][0].update(ap=[1]), r'ap must be numbers by name'),
+    (lambda data: data['results'][0].update(window=7.5), r'window must be a whole number above 0'),
+    (lambda data: data.pop('paper'), r'must hold an object with the texts "name" and "paper"'),
     (lambda data: data['results'].append(3), r'it must be an object'),
-    (lambda data: data.pop('results'), r'must hold an object with a list "results"'),
+    (lambda data: data.pop('results'), r'must hold an object with the texts "name" and "paper"'),
 ])  # yapf: disable
 def test_damaged_results(tmp_path, change, message):
     damage(tmp_path / 'papers', change)
@@ -144,6 +176,26 @@ def test_counts_of_modules():
         assert count_macs(lambda: linear(x.transpose(1, 2))) == (2 * 3 * 8 * 6 * 5, ) * 2  # not contiguous
     for norm in (nn.LayerNorm(6), nn.GroupNorm(1, 3), nn.BatchNorm2d(3), nn.BatchNorm2d(3).eval()):
         assert count_macs(lambda: norm(x)) == (2 * x.numel(), ) * 2
+
+
+@pytest.mark.parametrize('name', ['swin/tiny', 'pvt_v2/b0', 't2t_vit/t2t_vit_7'])
+def test_counts_are_the_same_in_every_state(name):
+    """Of gradients, inference mode, autocast and threads: what ran before a count does not change it."""
+
+    def count():
+        with torch.device('meta'):
+            model, images = build(name), torch.empty(1, 3, 64, 64)
+        found.append(count_macs(lambda: model(images)).all)
+
+    found = []
+    count()
+    for state in (torch.no_grad(), torch.inference_mode(), torch.autocast('cpu', dtype=torch.bfloat16)):
+        with state:
+            count()
+    thread = threading.Thread(target=count)
+    thread.start()
+    thread.join()
+    assert len(found) == 5 and len(set(found)) == 1
 
 
 def test_counts_of_attention():
@@ -219,10 +271,13 @@ def test_tables_hold_every_row(entries):
     assert len(lines) == len(entries) == sum(line.startswith('| ') and '|' in line[2:] for line in markdown.splitlines()) - 2 * len(
         {entry.result.method for entry in entries})
     swin = next(line for line in lines if 'maskrcnn_swin_t_coco' in line)
-    assert [cell.strip() for cell in swin.split('│')[1:-1]] == [
-        'Swin-T', '1x', 'in1k', '43.7', '39.8', '48', '47.79', '=', '267', '800x1280', '262.7', '265.8', '+1.2 all', '2',
-        'S3', 'maskrcnn_swin_t_coco'
+    cells = [cell.strip() for cell in swin.split('│')[1:-1]]
+    assert cells[:13] + cells[-1:] == [
+        'Swin-T', '1x', 'in1k', '43.7', '39.8', '48', '47.79', '=', '267', '800x1280', '262.7', '265.8', '+1.2 all',
+        'maskrcnn_swin_t_coco'
     ]
+    assert re.search(rf'^{cells[13]}\. .*projects the output of padded window tokens', markdown, re.M)
+    assert f'- {cells[14]}: SwinTransformer/Swin-Transformer-Object-Detection@c7b2011:README.md' in markdown.splitlines()
     assert '48.4?' in markdown  # not verified
     assert '- S1: arXiv 2107.00652 Table 4' in markdown.splitlines()
     notes = re.findall(r'^(\d+)\. ', markdown, re.M)
@@ -397,10 +452,14 @@ def test_bad_runs(tmp_path):
         read_run(write_run(tmp_path / 'c', lines=epoch(1, .1, .1), dump=False), CONFIGS)
 
     def other(cfg):
-        cfg.model.backbone.arch = 'small'
+        cfg.model.backbone.arch = 'giant'
 
-    with pytest.raises(ResultsError, match="another config than maskrcnn_cswin_t_coco: its backbone has arch='small', not 'tiny'"):
+    with pytest.raises(ResultsError, match="another config than maskrcnn_cswin_t_coco: its backbone has arch='giant', not 'tiny'"):
         read_run(write_run(tmp_path / 'd', lines=epoch(1, .1, .1), change=other), CONFIGS)
+    several = write_run(tmp_path / 'e', lines=epoch(1, .1, .1))
+    write_run(several, time='20260102_000000', change=lambda cfg: cfg.model.backbone.update(arch='small'), dump=False)
+    with pytest.raises(ResultsError, match="000 holds a log of another model than 20260101_000000: its backbone has arch='small'"):
+        read_run(several, CONFIGS)
     assert find_runs([tmp_path]) == sorted(tmp_path.iterdir())
 
 
@@ -644,7 +703,7 @@ def test_compare_prints_and_writes(tmp_path):
 
 
 @pytest.mark.parametrize('options, message', [
-    (['--family', 'swine'], r'--family swine: there is no such row. Known: cswin, swin'),
+    (['--family', 'swine'], r'--family swine: there is no such row. Known: cswin, fcvit'),
     (['--method', 'mask-rcnn'], r'Known: .*mask_rcnn'),
     (['--config', 'maskrcnn_swin_x_coco'], r'--config maskrcnn_swin_x_coco: there is no such row'),
     (['--family', 'pvt', '--pretrain', 'moby'], r'No row has all of what was asked for'),

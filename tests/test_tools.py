@@ -2,8 +2,6 @@
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path

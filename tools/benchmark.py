@@ -1,4 +1,5 @@
 """Measures backbones: python tools/benchmark.py cswin/tiny cswin/small --size 800x1344 [options]
+or whole models, from images to predictions or gradients: python tools/benchmark.py CONFIG [--backbone NAME] [options]
 
 Parameters; multiply-adds (attention products counted) and FLOPs (twice as many); median latency of a batch and the spread
 of its middle half; images a second; peak memory; and which share of this machine's own rate of matrix multiplication,
@@ -24,7 +25,9 @@ from rich.table import Table
 from mmvit_backbones import list_backbones
 from mmvit_backbones.backbones.base import MIN_SIZE
 from mmvit_backbones.engine import count_macs
-from mmvit_backbones.engine.config import UsageError, check_device, check_folder, image_size, run
+from mmvit_backbones.engine.config import (UsageError, add_backbone_argument, check_device, check_folder, image_size,
+                                           load_config, run, run_name)
+from mmvit_backbones.engine.examples import WholeModel
 from mmvit_backbones.files import replacing
 
 DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
@@ -32,7 +35,9 @@ DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloa
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('names', nargs='+', metavar='NAME', help='<family>/<variant>, or <family> for all of its variants')
+    parser.add_argument(
+        'names', nargs='+', metavar='NAME|CONFIG', help='<family>/<variant>, <family> for all of its variants, or config')
+    add_backbone_argument(parser)
     parser.add_argument('--size', type=image_size, default=(800, 1344), help='HEIGHTxWIDTH in pixels [800x1344]')
     parser.add_argument('--batch', type=int, default=1, help='images a batch [%(default)s]')
     parser.add_argument('--mode', choices=['infer', 'train'], default='infer', help='[%(default)s]')
@@ -55,11 +60,42 @@ def choose(names):
     known = list_backbones()
     chosen = []
     for name in names:
-        found = [name] if name in known else [key for key in known if key.split('/')[0] == name]
+        found = [name] if name in known or is_config(name) else [key for key in known if key.split('/')[0] == name]
         if not found:
             raise UsageError(f'{name} is not known. Known: {", ".join(known)}')
         chosen += found
     return chosen
+
+
+def is_config(name):
+    return name.endswith('.py')
+
+
+def build(name, args):
+    """A backbone or a whole model, and images for it."""
+    if is_config(name):
+        model = WholeModel(read(name, args), args.batch, args.size)
+        return model, model.images
+    return MODELS.build(dict(list_backbones()[name], with_cp=args.with_cp)), torch.randn(args.batch, 3, *args.size)
+
+
+def read(name, args):
+    """A config with what the arguments ask of its backbone."""
+    cfg = load_config(name, backbone=args.backbone, pretrained=False)
+    if args.with_cp:
+        cfg.model.backbone.with_cp = True
+    return cfg
+
+
+def cost(name, model, images):
+    """Parameters, and multiply-adds for one image; those of a whole model as it predicts on the images that are timed."""
+    params = sum(p.numel() for p in model.parameters())
+    model.eval()
+    if is_config(name):
+        return params, count_macs(lambda: model(images)).all // len(images)
+    with torch.device('meta'):
+        model = MODELS.build(list_backbones()[name]).eval()
+    return params, count_macs(lambda: model(images[:1].to('meta'))).all
 
 
 def synchronize(device):
@@ -94,18 +130,12 @@ def peak_of_process():
 
 def measure(name, args, rate):
     device, dtype = torch.device(args.device), DTYPES[args.dtype]
-    shape = (args.batch, 3, *args.size)
-    with torch.device('meta'):
-        model = MODELS.build(list_backbones()[name]).eval()
-        images = torch.empty(shape)
-    macs = count_macs(lambda: model(images)).all
-    params = sum(p.numel() for p in model.parameters())
-
     before = peak_of_process()
-    model = MODELS.build(dict(list_backbones()[name], with_cp=args.with_cp)).to(device)
+    model, images = build(name, args)
+    model, images = model.to(device), images.to(device)
+    params, macs = cost(name, model, images)
     model.train(args.mode == 'train')
     forward = torch.compile(model) if args.compile else model
-    images = torch.randn(shape, device=device)
     autocast = nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
     def infer():
@@ -124,9 +154,10 @@ def measure(name, args, rate):
     memory = torch.cuda.max_memory_allocated(device) if device.type == 'cuda' else peak_of_process() - before
     median = statistics.median(seconds)
     quartiles = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [median] * 3
-    flops = 2 * macs * (3 if args.mode == 'train' else 1)
+    flops = 2 * macs * args.batch * (3 if args.mode == 'train' else 1)
+    title = run_name(name, args.backbone) if is_config(name) else name
     return dict(
-        name=name, params=params, macs=macs // args.batch, flops=2 * macs // args.batch, latency=median,
+        name=title, params=params, macs=macs, flops=2 * macs, latency=median,
         latency_q1=quartiles[0], latency_q3=quartiles[2], images_per_second=args.batch / median, peak_memory=memory,
         share_of_matmul_rate=flops / median / rate)
 
@@ -136,7 +167,7 @@ def show(rows, args, rate):
         title=f'{args.mode}, {args.batch} x {args.size[0]}x{args.size[1]}, {args.dtype} on {args.device}'
         f'{", compiled" if args.compile else ""}{", checkpointed" if args.with_cp else ""}; '
         f'matrix multiplication {rate / 1e12:.3g} TFLOP/s')
-    table.add_column('backbone', no_wrap=True)
+    table.add_column('model', overflow='fold')
     for title in ('params M', 'GMACs', 'GFLOPs', 'ms', 'middle half', 'images/s', 'peak GiB', 'of matmul'):
         table.add_column(title, justify='right', no_wrap=True)
     for row in rows:
@@ -151,6 +182,11 @@ def show(rows, args, rate):
 def main():
     args = parse_args()
     names = choose(args.names)
+    if args.backbone and not all(map(is_config, names)):
+        raise UsageError(f'--backbone {args.backbone} takes the place of one in a CONFIG. Leave it out, or name configs '
+                         'alone')
+    for name in filter(is_config, names):
+        read(name, args)
     if args.batch < 1 or args.runs < 1:
         raise UsageError('--batch and --runs must be at least 1')
     if min(args.size) < MIN_SIZE:

@@ -22,7 +22,7 @@ import torch
 from mmvit_backbones.checkpoints import CheckpointError, locate
 from mmvit_backbones.engine.config import (DATA_ADVICE, Options, UsageError, add_backbone_argument, load_config,
                                            missing_data, remove_pretrained, run, run_name)
-from mmvit_backbones.results import SCORES, find_logs, load_results, read_run, resolve, training_length
+from mmvit_backbones.results import SCORES, find_logs, load_results, read_recipe, read_run, resolve, training_length
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = Path(os.path.relpath(ROOT))
@@ -118,7 +118,8 @@ def commands(config, cfg, rows, args):
     last = f'{dict(epochs="epoch", iterations="iter")[unit]}_{length}.pth'
     if any(row.miou_ms is not None for row in rows) and (done is None or 'miou_ms' not in done.last):
         found.append(['python', tools / 'test.py', path, work_dir / last, '--tta', *backbone, *options, *settings])
-    found.append(['python', tools / 'compare.py', '--config', config, '--runs', work_dir])
+    rows = ['--family', args.backbone.split('/')[0], '--method', read_recipe(cfg, path).method] if args.backbone else ['--config', config]
+    found.append(['python', tools / 'compare.py', *rows, '--runs', work_dir])
     return [[str(part) for part in command] for command in found]
 
 

@@ -58,9 +58,9 @@ class Options(DictAction):
 
 def add_config_arguments(parser: ArgumentParser) -> None:
     """The arguments that every tool with a config has."""
-    parser.add_argument('config', help='config file, or one of OpenMMLab\'s, such as mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+    parser.add_argument('config', help='config file, or one of OpenMMLab, such as mmdet::ssd/ssd300_coco.py')
     add_backbone_argument(parser)
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints [work_dirs/<config>, or work_dirs/<config>-<backbone>]')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints [work_dirs/<config>[-<backbone>]]')
     parser.add_argument('--data-root', help='folder of the data set, in place of the one that the config names')
     parser.add_argument(
         '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
@@ -72,7 +72,7 @@ def add_config_arguments(parser: ArgumentParser) -> None:
 def add_backbone_argument(parser: ArgumentParser) -> None:
     """The argument that every tool with a config has which can take another backbone."""
     parser.add_argument(
-        '--backbone', metavar='NAME', help='<family>/<variant>: the backbone that takes the place of the one in the config')
+        '--backbone', metavar='NAME', help='<family>/<variant> that takes the place of the backbone in the config')
 
 
 def add_trust_argument(parser: ArgumentParser) -> None:
@@ -127,8 +127,12 @@ def load_config(path: str,
     if backbone is not None:
         from .recipe import set_backbone  # which needs this module
         set_backbone(cfg, backbone, **({} if pretrained else dict(init_cfg=None)))
+    start = cfg.get('load_from')
     if options:
         _merge(cfg, options, path)
+    if backbone is not None and pretrained and start and cfg.get('load_from') == start:
+        raise UsageError(f'{path}: load_from={start!r} is a model with the former backbone. Set another with '
+                         '--cfg-options load_from=FILE, or none with load_from=None')
     _check_numbers(cfg, path)
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
     if isinstance(optimizer.get('type'), str) and OPTIMIZERS.get(optimizer['type']) is None:
@@ -143,7 +147,8 @@ def _find(path: str) -> str:
     if not mark:
         return path
     if package not in PACKAGES:
-        raise UsageError(f'{path}: expected one of {", ".join(f"{name}::" for name in PACKAGES)} before the path of a config')
+        packages = ', '.join(f'{name}::' for name in PACKAGES)
+        raise UsageError(f'{path}: expected one of {packages} before the path of a config')
     try:
         folder = Path(importlib.import_module(package).__path__[0], '.mim', 'configs')
     except ImportError as error:
@@ -277,7 +282,7 @@ def remove_pretrained(cfg: dict) -> None:
         if isinstance(init, dict) and init.get('type') == 'Pretrained':
             node['init_cfg'] = None
         if node.get('pretrained'):
-            node['pretrained'] = None
+            node['pretrained'] = False if node['pretrained'] is True else None
 
 
 def set_launcher(cfg: Config, launcher: str, local_rank: int) -> None:

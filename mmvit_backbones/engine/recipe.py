@@ -21,6 +21,8 @@ MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 """Of ImageNet's RGB values: what the weights were trained with."""
 SIZE = 128
 """Height and width of the image on which a backbone of another package shows its levels."""
+BATCH = 5
+"""How many images' features a classifier's head is shown: no two, which some unpack."""
 FOREIGN_DECAY = 'LearningRateDecayOptimizerConstructor', 'LayerDecayOptimizerConstructor'
 """Optimizer constructors of mmdet and mmseg that know the layers of a few backbones by name."""
 
@@ -49,11 +51,11 @@ class Reader(NamedTuple):
 def set_backbone(cfg: Config, name: str, **options) -> Config:
     """Puts a backbone of `list_backbones` into a config, in place of the one that it has.
 
-    What belongs to a backbone comes with it: its weights; the drop path of its own published configs of the same method,
-    or else that of the former backbone; mean and std of the images. It gives the levels that neck and heads read, found by
-    their strides; the channels and positions that these name follow, and so do settings of the optimizer that name
-    parameters of the backbone. What belonged to the former backbone goes, such as frozen stages and batch norms in eval
-    mode. All else is the recipe and stays: data, heads, optimizer, schedule.
+    What belongs to a backbone comes with it: its weights; the drop path of its own published configs of the same
+    method, or else that of the former backbone; mean and std of the images. It gives the levels that neck and heads
+    read, found by their strides; the channels and positions that these name follow, and so do settings of the optimizer
+    that name parameters of the backbone. What belonged to the former backbone goes, such as frozen stages and batch
+    norms in eval mode. All else is the recipe and stays: data, heads, optimizer, schedule.
 
     A classifier of mmpretrain gets pooled features in place of its neck, and weights only if the former one has some:
     otherwise its recipe is that of a pre-training, and images come to it as to the published weights (`use_preprocessing`).
@@ -73,8 +75,8 @@ def set_backbone(cfg: Config, name: str, **options) -> Config:
     """
     known = list_backbones()
     if name not in known:
-        raise UsageError(f'There is no backbone {name!r}: expected <family>/<variant>, as mmvit_backbones.list_backbones() '
-                         f'names them.{near(name, known)}')
+        raise UsageError(f'There is no backbone {name!r}: expected <family>/<variant>, as '
+                         f'mmvit_backbones.list_backbones() names them.{near(name, known)}')
     if 'out_indices' in options:
         raise UsageError('out_indices follow from what neck and heads read. Leave them out')
     scope = cfg.get('default_scope') or 'mmengine'
@@ -83,15 +85,18 @@ def set_backbone(cfg: Config, name: str, **options) -> Config:
     model = copy.deepcopy(cfg.model)
     path, owner = _owner(model)
     classifies, starts = _kind(owner) == 'ImageClassifier', _is_pretrained(owner)
-    whole = classifies and (owner.get('init_cfg') or {}).get('type') == 'Pretrained'  # head included
+    whole = classifies and bool(_loaded(owner)) and 'init_cfg' not in options  # weights of the head too
+    if scope == 'mmpretrain' and not classifies:
+        raise UsageError(f'{path}.type is {_kind(owner)}: of the models of mmpretrain, an ImageClassifier takes any '
+                         'backbone')
     settings = dict(known[name], **options)
     if 'drop_path_rate' not in options:
         settings['drop_path_rate'] = _drop_path_rate(cfg, owner, name, scope)
     if 'init_cfg' not in options and (not classifies or starts):
         if name not in list_backbones(pretrained=True):
-            raise UsageError(f'No weights of {name} are published. Start from random ones with --no-pretrained (in Python: '
-                             'init_cfg=None), or train some on ImageNet first: tools/train.py configs/imagenet.py '
-                             f'--backbone {name}')
+            raise UsageError(f'No weights of {name} are published. Start from random ones with --no-pretrained (in '
+                             'Python: init_cfg=None), or train some on ImageNet first: tools/train.py '
+                             f'configs/imagenet.py --backbone {name}')
         settings['init_cfg'] = dict(type='Pretrained', checkpoint=f'mmvit://{name}')
     changed = (_set_pooled if classifies else _set_levels)(owner, path, settings, name, scope)
     weights = settings.pop('init_cfg', None) if whole else None
@@ -124,14 +129,15 @@ def _owner(model: dict) -> Tuple[str, dict]:
     if not found:
         raise UsageError(f'model ({_kind(model)}) has no backbone to replace: expected model.backbone=dict(type=...)')
     if len(found) > 1:
-        raise UsageError(f'model ({_kind(model)}) has several backbones, {", ".join(f"{path}.{key}" for path, key, _ in found)}. '
-                         'What uses them together can not be matched')
+        paths = ', '.join(f'{path}.{key}' for path, key, _ in found)
+        raise UsageError(f'model ({_kind(model)}) has several backbones, {paths}. What uses them together can not be '
+                         'matched')
     path, key, owner = found[0]
     if key != 'backbone':
         raise UsageError(f'{path}.{key} is tied to what {path} is, and can not be matched')
     if owner.get('teacher_config'):
-        raise UsageError(f'{path}.teacher_config: {_kind(owner)} learns from a teacher with a backbone of its own, which can '
-                         'not be matched. Choose a config without a teacher')
+        raise UsageError(f'{path}.teacher_config: {_kind(owner)} learns from a teacher with a backbone of its own, '
+                         'which can not be matched. Choose a config without a teacher')
     return path, owner
 
 
@@ -154,8 +160,13 @@ def _class(settings: dict, scope: str) -> Optional[type]:
 
 def _is_pretrained(owner: dict) -> bool:
     """Whether a model or its backbone starts from weights."""
-    return any(node.get('pretrained') or (node.get('init_cfg') or {}).get('type') == 'Pretrained'
-               for node in (owner, owner['backbone']))
+    return any(node.get('pretrained') or _loaded(node) for node in (owner, owner['backbone']))
+
+
+def _loaded(node: dict) -> List[str]:
+    """The checkpoints that the ``init_cfg`` of a module loads."""
+    return [str(init.get('checkpoint')) for init in _list(node.get('init_cfg'))
+            if isinstance(init, dict) and init.get('type') == 'Pretrained']
 
 
 def _drop_path_rate(cfg: Config, owner: dict, name: str, scope: str) -> float:
@@ -166,30 +177,24 @@ def _drop_path_rate(cfg: Config, owner: dict, name: str, scope: str) -> float:
     if _kind(owner) == 'ImageClassifier' and name in DROP_PATH:
         return DROP_PATH[name]
     from ..results import load_results, training_length  # which need the modules beside this one
+    from ..results.settings import task_and_method
     family, variant = name.split('/')
-    rows = [row for row in load_results() if (row.family, row.arch, row.method) == (family, variant, _method(owner))]
-    published = [Config.fromfile(_configs() / f'{config}.py') for config in dict.fromkeys(row.config for row in rows) if config]
+    recipe = (family, variant, *task_and_method(owner))
+    rows = [row for row in load_results() if (row.family, row.arch, row.task, row.method) == recipe]
+    configs = dict.fromkeys(row.config for row in rows if row.config)
+    published = [Config.fromfile(_configs() / f'{config}.py') for config in configs]
     if published:
-        length = {key: value for key, value in (cfg.get('train_cfg') or {}).items() if key in ('max_epochs', 'max_iters')}
+        loop = cfg.get('train_cfg') or {}
+        length = [loop.get(key) for key in ('max_epochs', 'max_iters')]
 
         def fit(its: Config) -> Tuple[bool, bool]:
-            weights = (its.model.backbone.get('init_cfg') or {}).get('checkpoint')
-            return weights in (None, f'mmvit://{name}'), training_length(its, its.filename)[0] in length.values()
+            weights = _loaded(its.model.backbone)
+            return weights in ([], [f'mmvit://{name}']), training_length(its, its.filename)[0] in length
 
         return max(published, key=fit).model.backbone.get('drop_path_rate', 0.)
     former = owner['backbone']
     parameter = inspect.signature(_class(former, scope)).parameters.get('drop_path_rate')
     return former.get('drop_path_rate', 0. if parameter is None else parameter.default)
-
-
-def _method(owner: dict) -> Optional[str]:
-    """Key of `results.METHODS` for a model; None for others."""
-    kind, decode_head = _kind(owner), owner.get('decode_head')
-    if kind == 'CascadeRCNN' and owner.roi_head.get('mask_head'):
-        return 'cascade_mask_rcnn'
-    if kind == 'EncoderDecoder' and isinstance(decode_head, dict):
-        return dict(UPerHead='upernet', FPNHead='semantic_fpn').get(_kind(decode_head))
-    return dict(MaskRCNN='mask_rcnn', RetinaNet='retinanet').get(kind)
 
 
 def _configs() -> Path:
@@ -222,10 +227,10 @@ def _clear_pretrained(model: dict, changed: Sequence[str], used: bool) -> None:
             continue
         if node.get('pretrained'):
             node['pretrained'] = None
-        if (node.get('init_cfg') or {}).get('type') == 'Pretrained':
+        if _loaded(node):
             if used:
-                raise UsageError(f'{path}.init_cfg loads {node["init_cfg"].get("checkpoint")}, which belongs to the former '
-                                 'backbone. Take it out of the config')
+                raise UsageError(f'{path}.init_cfg loads {_loaded(node)[0]}, which belongs to the former backbone. '
+                                 'Take it out of the config')
             node['init_cfg'] = None
 
 
@@ -239,20 +244,22 @@ def _optim_wrapper(cfg: Config, backbone: Backbone, name: str) -> Optional[dict]
         return None
     if _kind(dict(type=wrapper.get('constructor'))) in FOREIGN_DECAY:
         raise UsageError(f'optim_wrapper.constructor={wrapper["constructor"]!r} knows no layers of {name}. Write '
-                         "constructor='mmvit_backbones.LayerDecayOptimWrapperConstructor' and paramwise_cfg=dict(layer_decay=...)")
+                         "constructor='mmvit_backbones.LayerDecayOptimWrapperConstructor' and "
+                         'paramwise_cfg=dict(layer_decay=...)')
     keys = (wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
-    patterns = {key: re.sub(r'\d+', r'\\d+', re.escape(key.partition('backbone.')[2])) for key in keys if 'backbone.' in key}
+    inner_names = {key: key.partition('backbone.')[2] for key in keys if 'backbone.' in key}
+    patterns = {key: re.sub(r'\d+', r'\\d+', re.escape(inner)) for key, inner in inner_names.items()}
     if not patterns:
         return None
     found = {key: setting for key, setting in keys.items() if key not in patterns}
     for key, pattern in patterns.items():
-        before, _, inner = key.partition('backbone.')
+        inner = inner_names[key]
         if any(keys[other] != keys[key] for other in patterns if patterns[other] == pattern):
             pattern = re.escape(inner)  # each number has a setting of its own
         matches = [re.match(pattern, parameter) for parameter, _ in backbone.named_parameters()]
         if not any(matches) and 'norm' not in inner:
             raise UsageError(f'optim_wrapper.paramwise_cfg.custom_keys.{key}: {name} has no parameters {inner}')
-        found.update({f'{before}backbone.{match[0]}': keys[key] for match in matches if match})
+        found.update({key.removesuffix(inner) + match[0]: keys[key] for match in matches if match})
     wrapper['paramwise_cfg']['custom_keys'] = found
     return wrapper
 
@@ -269,14 +276,17 @@ def _set_pooled(owner: dict, path: str, settings: dict, name: str, scope: str) -
     settings['out_type'] = 'pooled'
     features = _build(settings).out_channels[-1]
     if not isinstance(head.get('in_channels'), int):
-        raise UsageError(f'{path}.head ({_kind(head)}) has no in_channels, so it can not be matched. Use a LinearClsHead')
+        raise UsageError(f'{path}.head ({_kind(head)}) has no in_channels, so it can not be matched. Use a '
+                         'LinearClsHead')
     head['in_channels'] = features
     try:
         with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
-            MODELS.build(copy.deepcopy(head))((torch.empty(2, features), ))
+            scores = MODELS.build(copy.deepcopy(head))((torch.empty(BATCH, features), ))
+        if scores.shape != (BATCH, head.get('num_classes')):
+            raise ValueError(f'its scores are {tuple(scores.shape)}')
     except (AssertionError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise UsageError(f'{path}.head ({_kind(head)}) does not take features (B, {features}), which is what {name} gives. '
-                         'Use a LinearClsHead') from error
+        raise UsageError(f'{path}.head ({_kind(head)}) does not take features (B, {features}), which is what {name} '
+                         'gives. Use a LinearClsHead') from error
     return [f'{path}.head']
 
 
@@ -287,9 +297,9 @@ def _set_levels(owner: dict, path: str, settings: dict, name: str, scope: str) -
     """
     former = owner['backbone']
     if set(former.get('dilations') or ()) - {1}:
-        raise UsageError(f'{path}.backbone.dilations={tuple(former["dilations"])} keep deep maps large, which can not be '
-                         f'matched: the maps of {name} have strides of 4, 8, 16 and 32, the deeper the smaller. Choose a '
-                         'config without them, such as one with FPN or UPerHead')
+        raise UsageError(f'{path}.backbone.dilations={tuple(former["dilations"])} keep deep maps large, which can not '
+                         f'be matched: the maps of {name} have strides of 4, 8, 16 and 32, the deeper the smaller. Choose '
+                         'a config without them, such as one with FPN or UPerHead')
     levels, backbone = _levels(former, path, scope), _build(settings)
     strides, given = [level.stride for level in levels], list(backbone.out_strides)
     readers = list(_readers(owner, path, levels, scope))
@@ -302,12 +312,13 @@ def _set_levels(owner: dict, path: str, settings: dict, name: str, scope: str) -
     for reader in readers:
         for position in reader.positions:
             stride = strides[position]
-            place[position] = position if strides == given else given.index(stride) if stride in given else -1
-            if place[position] < 0 or strides != given and max(strides.count(stride), given.count(stride)) > 1:
-                raise UsageError(f'{reader.path}.{reader.key} can not be matched: it reads maps of strides '
-                                 f'{[strides[i] for i in reader.positions]}, but those of {name} have {given}')
+            if strides != given and (strides.count(stride), given.count(stride)) != (1, 1):
+                raise UsageError(f'{reader.path}.{reader.key} can not be matched: it reads a map of stride {stride} of a '
+                                 f'backbone with {strides}, but {name} has {given}')
+            place[position] = position if strides == given else given.index(stride)
     if [place[position] for position in read] != sorted(place.values()):
-        raise UsageError(f'{path}.backbone ({_kind(former)}) gives maps of strides {strides}, in another order than {name}')
+        raise UsageError(f'{path}.backbone ({_kind(former)}) gives maps of strides {strides}, in another order than '
+                         f'{name}')
     settings['out_indices'] = tuple(backbone.out_indices[place[position]] for position in read)
     fitted = dict(zip(read, _build(settings).out_channels))
     _check_left(owner, path, readers, channels, list(fitted.values()))
@@ -315,8 +326,8 @@ def _set_levels(owner: dict, path: str, settings: dict, name: str, scope: str) -
     for reader in readers:
         former_value, values = reader.node[reader.key], [fitted[position] for position in reader.positions]
         if isinstance(former_value, int) and len(set(values)) > 1:
-            raise UsageError(f'{reader.path}.{reader.key} is one number, but the maps that {_kind(reader.node)} reads have '
-                             f'{values} channels. Put a neck between, such as FPN')
+            raise UsageError(f'{reader.path}.{reader.key} is one number, but the maps that {_kind(reader.node)} reads '
+                             f'have {values} channels. Put a neck between, such as FPN')
         reader.node[reader.key] = values[0] if isinstance(former_value, int) else type(former_value)(values)
     if len(read) < len(levels):
         for node in {id(reader.node): reader.node for reader in readers}.values():
@@ -336,14 +347,14 @@ def _levels(former: dict, path: str, scope: str) -> List[Level]:
     height, width = size if isinstance(size, (list, tuple)) else (size, size)
     with DefaultScope.overwrite_default_scope(scope), torch.random.fork_rng(devices=[]):
         backbone = MODELS.build(settings['backbone'])
-    backbone.eval()  # of which some return None
-    try:
-        with torch.no_grad():
-            maps = backbone(torch.zeros(1, former.get('in_channels', 3), height, width))
-        return [Level(item.shape[1], height // item.shape[2]) for item in ([maps] if torch.is_tensor(maps) else maps)]
-    except (AssertionError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise UsageError(f'{path}.backbone ({_kind(former)}) gives no maps for an image of {height}x{width}, so that its '
-                         f'levels are not known: {" ".join(str(error).split())}') from error
+        backbone.train()  # in which mode some give more maps
+        try:
+            with torch.no_grad():
+                maps = backbone(torch.zeros(2, former.get('in_channels', 3), height, width))
+            return [Level(item.shape[1], height // item.shape[2]) for item in _list(maps)]
+        except (AssertionError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise UsageError(f'{path}.backbone ({_kind(former)}) gives no maps for an image of {height}x{width}, so that '
+                             f'its levels are not known: {" ".join(str(error).split())}') from error
 
 
 def _readers(owner: dict, path: str, levels: Sequence[Level], scope: str) -> Iterator[Reader]:
@@ -355,8 +366,8 @@ def _readers(owner: dict, path: str, levels: Sequence[Level], scope: str) -> Ite
             yield _reader(place, first, 'in_channels', levels, None)
         return
     if owner.get('roi_head'):
-        raise UsageError(f'{path}.roi_head can not be matched: it reads the backbone itself. Choose a config with a neck, '
-                         'such as FPN')
+        raise UsageError(f'{path}.roi_head can not be matched: it reads the backbone itself. Choose a config with a '
+                         'neck, such as FPN')
     channels = [level.channels for level in levels]
     for name in [key for key in owner if key.endswith('_head')]:
         for place, node in nodes(owner[name], None, f'{path}.{name}'):
@@ -395,7 +406,8 @@ def _reader(path: str, node: dict, key: str, levels: Sequence[Level], index: Opt
     for positions in choices:
         if positions and [channels[i] for i in positions] == numbers:
             return Reader(path, node, key, positions)
-    raise UsageError(f'{path}.{key}={node[key]!r} can not be matched: the maps of the backbone have {channels} channels')
+    raise UsageError(f'{path}.{key}={node[key]!r} can not be matched: the maps of the backbone have {channels} '
+                     'channels')
 
 
 def _list(value: object) -> list:
@@ -415,8 +427,8 @@ def _check_left(owner: dict, path: str, readers: Sequence[Reader], channels: Lis
         for key, value in node.items():
             if 'channels' in key and (place, key) not in known and _list(value)[:len(channels)] == channels \
                     and not f'{place}.'.startswith(f'{path}.backbone.'):
-                raise UsageError(f'{place}.{key}={value!r} can not be matched: it begins with the channels of the former '
-                                 f"backbone's maps, {channels}")
+                raise UsageError(f'{place}.{key}={value!r} can not be matched: it begins with the channels of the '
+                                 f"former backbone's maps, {channels}")
 
 
 def _set_positions(node: dict, read: List[int], count: int) -> None:

@@ -10,12 +10,14 @@ from .norm import GroupNorm1
 from .patch import ConvEmbed, PatchEmbed, PatchMerging, conv_map
 from .position import PositionalEncodingGenerator, RelativePositionBias, resize_position
 from .precision import no_autocast, widen
+from .shifted import ShiftedWindowAttention, shifted_windows
 from .windows import merge_windows, pad_to_multiple, split_windows
 
 __all__ = [
     'attention', 'conv_map', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias', 'DepthwiseConv',
     'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1', 'Groups', 'init_conv_fan_out',
     'list_windows', 'merge_windows', 'Mlp', 'no_autocast', 'pad_to_multiple', 'PatchEmbed', 'PatchMerging',
-    'PositionalEncodingGenerator', 'PreNormBlock', 'RelativePositionBias', 'reorder', 'resize_position', 'sort_windows',
-    'SpatialReductionAttention', 'split_windows', 'widen'
+    'PositionalEncodingGenerator', 'PreNormBlock', 'RelativePositionBias', 'reorder', 'resize_position',
+    'shifted_windows', 'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention', 'split_windows',
+    'widen'
 ]
