@@ -1,6 +1,7 @@
 # make demo: train, evaluate and draw on a small procedural data set.   make test: the test suite.
 # make test-long: what the suite leaves out because it takes minutes, such as all families compiled with Inductor.
 # make speed: docs/speed.md measured anew, on a machine that does nothing else.
+# make pretraining: a classifier on the same data set, and what its weights are worth to the demo's detector.
 # All set up .venv first (Python >= 3.10 with venv, a C++ compiler). Interrupt and repeat them as you like.
 # make test-gpu: the checks that need a GPU, and its speed and memory; in .venv, or else with PYTHON, which then needs no
 # more than PyTorch, mmengine and pytest.
@@ -13,7 +14,7 @@ export PYTHONUNBUFFERED := 1
 # Threads that wait for others sleep: on a machine that has more to do, they would keep those from running.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup test test-long test-gpu speed demo
+.PHONY: setup test test-long test-gpu speed demo pretraining
 
 setup:
 	@bash tools/setup_env.sh $(PYTHON)
@@ -48,4 +49,21 @@ demo: setup
 	    grep -oE '(coco/(bbox|segm)_mAP|mIoU): [0-9.]+' "$$log" | tail -n 2; \
 	    printf 'log         %s\ncheckpoint  %s\npictures    %s\n' "$$log" "$$(cat work_dirs/$$name/last_checkpoint)" \
 	        work_dirs/$$name/pictures; \
+	done
+
+pretraining: setup
+	$(PY) tools/make_shapes.py $(DATA)
+	@set -e; run() { \
+	    echo "== training configs/$$1.py in work_dirs/$$2"; \
+	    $(PY) tools/train.py configs/$$1.py --data-root $(DATA) --work-dir work_dirs/$$2 --overwrite --cfg-options randomness.seed=0 \
+	        $$3 $$4; \
+	}; \
+	weights=model.backbone.init_cfg; \
+	run classifier_cswin_demo_shapes classifier_cswin_demo_shapes; \
+	run maskrcnn_cswin_demo_shapes from_random; \
+	run maskrcnn_cswin_demo_shapes from_pretrained $$weights.type=Pretrained \
+	    $$weights.checkpoint="$$(cat work_dirs/classifier_cswin_demo_shapes/last_checkpoint)"
+	@for name in classifier_cswin_demo_shapes from_random from_pretrained; do \
+	    printf '== %s: ' $$name; \
+	    grep -hoE '(accuracy/top1|coco/(bbox|segm)_mAP): [0-9.]+' "$$(ls -t work_dirs/$$name/*/*.log | head -n 1)" | tail -n 2 | paste -sd ' '; \
 	done

@@ -3,6 +3,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -115,10 +117,29 @@ def hide(folder, *packages):
         sys.meta_path.insert(0, Hidden())""")
 
 
+def words(command):
+    command = [str(part) for part in command]
+    return [sys.executable, f'tools/{command[0]}', *command[1:]] if command[0].endswith('.py') else command
+
+
+def call_and_kill(file, *command):
+    """Runs a tool from the repository and kills it once it has written a file; returns what it printed."""
+    with tempfile.TemporaryFile('w+') as log:
+        process = subprocess.Popen(words(command), cwd=ROOT, stdout=log, stderr=log)
+        try:
+            deadline = time.time() + 200
+            while not file.exists() and time.time() < deadline and process.poll() is None:
+                time.sleep(.1)
+        finally:
+            process.kill()
+            process.wait()
+        log.seek(0)
+        return log.read()
+
+
 def call(*command, status=0, **environment):
     """Runs a tool, or another program, from the repository; returns what it printed."""
-    command = [str(part) for part in command]
-    command = [sys.executable, f'tools/{command[0]}', *command[1:]] if command[0].endswith('.py') else command
+    command = words(command)
     result = subprocess.run(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
         env=dict(os.environ, **environment))

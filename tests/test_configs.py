@@ -14,6 +14,7 @@ from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from mmvit_backbones.checkpoints import ZOO, read_checkpoint
 from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine.config import remove_pretrained
+from mmvit_backbones.engine.examples import random_batch
 
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 RECIPES = [path for path in CONFIGS if not path.stem.endswith('_shapes')]
@@ -32,9 +33,11 @@ def small(cfg):
     """The config's model with at most two blocks a stage, small windows and few proposals, without weights."""
     model = copy.deepcopy(cfg.model)
     remove_pretrained(model)
+    if 'data_preprocessor' in cfg:
+        model.data_preprocessor = cfg.data_preprocessor
     if 'pad_size_divisor' in model.data_preprocessor:
         model.data_preprocessor.pad_size_divisor = 32
-    if 'rpn_proposal' in model.train_cfg:
+    if 'rpn_proposal' in (model.train_cfg or ()):
         model.train_cfg.rpn_proposal.max_per_img = model.test_cfg.rpn.max_per_img = 32
         heads = model.train_cfg.rcnn
         for head in heads if isinstance(heads, list) else [heads]:
@@ -56,6 +59,8 @@ def test_channels_fit(cfg):
     channels = list(backbone.out_channels)
     if 'neck' in cfg.model:
         assert cfg.model.neck.in_channels == channels
+    elif cfg.default_scope == 'mmpretrain':
+        assert [cfg.model.head.in_channels] == channels
     else:
         assert cfg.model.decode_head.in_channels == channels
         auxiliary = cfg.model.auxiliary_head
@@ -70,6 +75,8 @@ def test_a_training_step(cfg):
         classes = cfg.model.get('bbox_head', cfg.model.get('roi_head', {}).get('bbox_head'))
         classes = (classes[0] if isinstance(classes, list) else classes).num_classes
         data = demo_mm_inputs(2, [(3, 64, 96), (3, 96, 64)], num_classes=classes, with_mask=True)
+    elif cfg.default_scope == 'mmpretrain':
+        data = random_batch(cfg, 2, (64, 64))
     else:
         from mmengine.structures import PixelData
         from mmseg.structures import SegDataSample
@@ -94,6 +101,8 @@ def test_a_training_step(cfg):
     for result in results:
         if cfg.default_scope == 'mmdet':
             assert ('masks' in result.pred_instances) == model.with_mask
+        elif cfg.default_scope == 'mmpretrain':
+            assert result.pred_score.shape == (cfg.model.head.num_classes, )
         else:
             assert result.pred_sem_seg.shape == (height, width)
 
@@ -106,8 +115,9 @@ def test_recipes(path):
     gpus = re.search(rf'dist_train.sh configs/{name}.py (\d+)', path.read_text())
     assert gpus, 'the docstring gives the command'
     assert int(gpus[1]) * loader.batch_size == batch, 'the batch size that the learning rate is for'
-    if 'init_cfg' in cfg.model.backbone:
-        assert cfg.model.backbone.init_cfg.checkpoint.partition('mmvit://')[2] in ZOO
+    init_cfg = cfg.model.backbone.get('init_cfg') or cfg.model.get('init_cfg')
+    if init_cfg:
+        assert init_cfg.checkpoint.partition('mmvit://')[2] in ZOO
     else:
         assert 'no weights' in path.read_text().lower(), 'the docstring says that training starts from random weights'
     assert len(path.read_text().split('"""')[2].splitlines()) <= 25, 'a config stays short'

@@ -49,7 +49,7 @@ def test_an_image_does_not_depend_on_how_many_there_are(shared_set, tmp_path):
     make_shapes(tmp_path / 'fewer', **{**PARAMETERS, 'num_train': 5, 'num_val': 2})
     whole, part = content(shared_set), content(tmp_path / 'fewer')
     drawn = {name for name in part if not name.endswith('.json') and name != shapes.SUMS}
-    assert len(drawn) == 3 * 7
+    assert len(drawn) == 4 * 7
     assert all(part[name] == whole[name] for name in drawn)
 
 

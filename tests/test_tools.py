@@ -5,7 +5,6 @@ import platform
 import re
 import runpy
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from conftest import DATA, ROOT, SMALLEST, authors_state, build, call, hide, read_record
+from conftest import DATA, ROOT, SMALLEST, authors_state, build, call, call_and_kill, hide, read_record
 
 from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine.config import UsageError
@@ -94,17 +93,8 @@ def test_tta(shapes, detector, segmentor, tmp_path):
 
 
 def test_resume_after_being_killed(shapes, tmp_path):
-    command = [sys.executable, 'tools/train.py', MASK_RCNN, '--work-dir', str(tmp_path), '--data-root', str(shapes), '--cfg-options',
-               *QUICK, 'train_cfg.max_epochs=40', 'train_cfg.val_interval=40']
-    with open(tmp_path / 'log', 'w') as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-        try:
-            deadline = time.time() + 200
-            while not (tmp_path / 'epoch_2.pth').exists() and time.time() < deadline and process.poll() is None:
-                time.sleep(.1)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+    call_and_kill(tmp_path / 'epoch_2.pth', 'train.py', MASK_RCNN, '--work-dir', tmp_path, '--data-root', shapes, '--cfg-options',
+                  *QUICK, 'train_cfg.max_epochs=40', 'train_cfg.val_interval=40')
     saved = sorted(tmp_path.glob('epoch_*.pth'), key=lambda path: int(path.stem[6:]))
     assert all(flag in train(MASK_RCNN, tmp_path, shapes, status=2) for flag in ('--resume', '--work-dir', '--overwrite'))
     damaged = bytearray(saved[-1].read_bytes())

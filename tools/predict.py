@@ -1,11 +1,15 @@
-"""Draws a model's predictions on images: python tools/predict.py CONFIG CHECKPOINT IMAGES... --out DIR"""
+"""Draws what a detector or a segmentor finds on images, or prints the five best classes of a classifier:
+
+    python tools/predict.py CONFIG CHECKPOINT IMAGES... --out DIR
+    python tools/predict.py CONFIG CHECKPOINT IMAGES...
+"""
 import argparse
 from copy import deepcopy
 from pathlib import Path
 
 import torch
 from mmengine.registry import DATASETS, MODELS, VISUALIZERS, init_default_scope
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmengine.runner import load_checkpoint
 from mmengine.utils import track_iter_progress
 
 from mmvit_backbones.checkpoints import check_model, locate, read_checkpoint, use_reader
@@ -14,15 +18,18 @@ from mmvit_backbones.engine.config import (UsageError, add_backbone_argument, ad
 from mmvit_backbones.engine.data import class_faults, picture_fault
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+BEST, LEAST_SIDE = 5, 400
+"""How many classes are printed, and the short side in pixels of a picture that has room for the name of one."""
 VIDEOS = ('.avi', '.gif', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of a detector or a segmentor')
-    parser.add_argument('checkpoint', help='checkpoint of a training run')
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file of a detector, a segmentor or a classifier')
+    parser.add_argument('checkpoint', help="checkpoint of a training run; for classifiers also the authors' file, mmvit://...")
     parser.add_argument('images', nargs='+', help='image files, or folders of them')
-    parser.add_argument('--out', required=True, help='folder for the pictures, which keep their names')
+    parser.add_argument(
+        '--out', help='folder for the pictures, which keep their names; needed but for classifiers, which print')
     parser.add_argument('--score-thr', type=float, default=.3, help='least score of a drawn detection [%(default)s]')
     parser.add_argument('--opacity', type=float, default=.5, help='of the drawn segments [%(default)s]')
     parser.add_argument('--device', default='cuda:0' if torch.cuda.is_available() else 'cpu', help='[%(default)s]')
@@ -35,8 +42,7 @@ def find_images(paths):
     """The image files among paths and in the folders among them.
 
     Raises:
-        UsageError: A path does not exist or is a video, a folder holds no images, an image can not be read, or two of
-            them share a name.
+        UsageError: A path does not exist or is a video, a folder holds no images, or an image can not be read.
     """
     images = []
     for path in map(Path, paths):
@@ -55,12 +61,32 @@ def find_images(paths):
         fault = picture_fault(str(path))
         if fault:
             raise UsageError(f'{path} {fault}. Get it again, or leave it out')
+    return images
+
+
+def check_out(out, images):
+    """Looks at the folder for the pictures.
+
+    Raises:
+        UsageError: It can not be written to, or a picture would replace an image or another picture.
+    """
     names = [path.name for path in images]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f'Several images are called {twice[0]}; their pictures would replace each other. Run them '
                          'one by one.')
-    return images
+    if any(path.resolve().parent == Path(out).resolve() for path in images):
+        raise UsageError(f'--out {out} holds the images themselves, which the pictures would replace. Choose another.')
+    check_folder(out, '--out')
+
+
+def read(path):
+    """An image, (H, W, 3) in RGB."""
+    import mmcv
+    image = mmcv.imread(str(path), channel_order='rgb')
+    if image is None:
+        raise UsageError(f'{path} is in a format that mmcv does not read. Write it as PNG or JPEG')
+    return image
 
 
 def class_names(cfg, checkpoint, source):
@@ -89,23 +115,54 @@ def main():
     if not cfg.get('test_dataloader'):
         raise UsageError(f'{args.config} has no test_dataloader, which says how images are prepared')
     images = find_images(args.images)
-    out = Path(args.out)
-    if any(path.resolve().parent == out.resolve() for path in images):
-        raise UsageError(f'--out {out} holds the images themselves, which the pictures would replace. Choose another.')
-    check_folder(out, '--out')
+    classifier = cfg.default_scope == 'mmpretrain'
+    if args.out is not None:
+        check_out(args.out, images)
+    elif not classifier:
+        raise UsageError('--out DIR is missing: the folder for the pictures')
     check_device(args.device)
     for option in ('score_thr', 'opacity'):
         if not 0 <= getattr(args, option) <= 1:
             raise UsageError(f'--{option.replace("_", "-")} must lie between 0 and 1, but is {getattr(args, option)}')
     checkpoint = str(locate(args.checkpoint))
     remove_pretrained(cfg.model)
-    import mmcv
     init_default_scope(cfg.default_scope)
     with torch.device('meta'):
         model = MODELS.build(deepcopy(cfg.model))  # detectors change what they are built from
     content = read_checkpoint(checkpoint, args.trust)
     check_model(model, content, whole=True, source=checkpoint)
     names = class_names(cfg, content, checkpoint)
+    if classifier:
+        classify(cfg, checkpoint, names.get('classes'), images, args)
+    else:
+        draw(cfg, checkpoint, names, images, args)
+
+
+def classify(cfg, checkpoint, classes, images, args):
+    """Prints the best classes of each image, and draws the best one where a folder is given."""
+    from mmengine.dataset import Compose, pseudo_collate
+    from mmpretrain.apis import get_model
+    model = get_model(cfg, False, args.device)
+    load_checkpoint(model, checkpoint, map_location='cpu')
+    pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
+    visualizer = VISUALIZERS.build({**cfg.visualizer, 'name': 'predict', 'vis_backends': None}) if args.out else None
+    for path in images:
+        with torch.no_grad():
+            sample, = model.test_step(pseudo_collate([pipeline(dict(img_path=str(path)))]))
+        if 'pred_score' not in sample:
+            raise UsageError(f'{cfg.filename}: {type(model).__name__} gives no scores of classes')
+        print(path)
+        scores, labels = sample.pred_score.topk(min(BEST, len(sample.pred_score)))
+        for score, label in zip(scores.tolist(), labels.tolist()):
+            print(f'{score:9.4f}  {classes[label] if classes else label}')
+        if visualizer:
+            visualizer.visualize_cls(
+                read(path), sample, classes, draw_gt=False, resize=LEAST_SIDE, out_file=str(Path(args.out, path.name)))
+
+
+def draw(cfg, checkpoint, names, images, args):
+    """Draws boxes, masks or segments on each image."""
+    out = Path(args.out)
     if cfg.default_scope == 'mmseg':
         from mmseg.apis import inference_model, init_model
         drawing = dict()
@@ -114,16 +171,13 @@ def main():
         from mmdet.apis import init_detector as init_model
         drawing = dict(pred_score_thr=args.score_thr)
     model = init_model(cfg, None, device=args.device)
-    _load_checkpoint_to_model(model, content)
+    load_checkpoint(model, checkpoint, map_location='cpu')
     model.dataset_meta = names
     visualizer = VISUALIZERS.build({**cfg.visualizer, 'name': 'predict', 'alpha': args.opacity, 'save_dir': str(out)})
     visualizer.dataset_meta = model.dataset_meta
     for path in track_iter_progress(images):
-        image = mmcv.imread(str(path), channel_order='rgb')
-        if image is None:
-            raise UsageError(f'{path} is in a format that mmcv does not read. Write it as PNG or JPEG')
         visualizer.add_datasample(
-            path.stem, image, data_sample=inference_model(model, str(path)), draw_gt=False,
+            path.stem, read(path), data_sample=inference_model(model, str(path)), draw_gt=False,
             out_file=str(out / path.name), **drawing)
     print(f'\n{len(images)} pictures in {out}')
 

@@ -16,12 +16,13 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
     add_trust_argument(parser)
-    parser.add_argument('checkpoint', help='checkpoint of a training run')
+    parser.add_argument('checkpoint', help="checkpoint of a training run; for classifiers also the authors' file, mmvit://...")
     parser.add_argument(
-        '--out', help='keep the predictions: a .pkl file for detectors, a folder of label images for segmentors')
+        '--out', help='keep the predictions: a .pkl file for detectors and classifiers, a folder of label images for segmentors')
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
     parser.add_argument(
-        '--tta', action='store_true', help='average over flips (detectors of boxes), scales and flips (segmentors)')
+        '--tta', action='store_true',
+        help='average over flips (detectors of boxes, classifiers), scales and flips (segmentors)')
     return parser.parse_args()
 
 
@@ -33,11 +34,14 @@ def use_tta(cfg):
         if any(part.get('mask_head') for part in (cfg.model, cfg.model.get('roi_head', {}))):
             raise UsageError('--tta: OpenMMLab has no test-time augmentation of instance masks. Evaluate without '
                              '--tta; detectors of boxes alone and segmentors have it.')
-        tta_model = dict(
-            type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
         pipeline = deepcopy(cfg.test_dataloader.dataset.pipeline)
         pack = dict(pipeline[-1])
-        pack['meta_keys'] = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
+        if cfg.default_scope == 'mmpretrain':
+            tta_model = dict(type='AverageClsScoreTTA')
+        else:
+            tta_model = dict(
+                type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+            pack['meta_keys'] = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
         pipeline[-1] = dict(
             type='TestTimeAug',
             transforms=[[dict(type='RandomFlip', prob=1.), dict(type='RandomFlip', prob=0.)], [pack]])
@@ -56,10 +60,10 @@ def main():
     cfg.work_dir = work_dir(cfg, args.work_dir, args.backbone)
     cfg.load_from = args.checkpoint
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmvit_backbones.CheckModelHook', whole=True)]
-    segmentor = cfg.default_scope == 'mmseg'
+    segmentor, classifier = (cfg.default_scope == scope for scope in ('mmseg', 'mmpretrain'))
     if args.show_dir:
         check_folder(args.show_dir, '--show-dir')
-        cfg.default_hooks.visualization.draw = True
+        cfg.default_hooks.visualization['enable' if classifier else 'draw'] = True
         cfg.visualizer.save_dir = args.show_dir
     if args.tta:
         use_tta(cfg)
@@ -67,13 +71,16 @@ def main():
         check_folder(args.out, '--out')
         cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
     elif args.out and not args.out.endswith(('.pkl', '.pickle')):
-        raise UsageError(f'--out of a detector is a .pkl file, but got {args.out}')
+        raise UsageError(f'--out of a {"classifier" if classifier else "detector"} is a .pkl file, but got {args.out}')
     elif args.out:
         check_folder(Path(args.out).parent, '--out')
     runner = Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
     if args.out and not segmentor:
-        from mmdet.evaluation import DumpDetResults
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+        if classifier:
+            from mmengine.evaluator import DumpResults as Dump
+        else:
+            from mmdet.evaluation import DumpDetResults as Dump
+        runner.test_evaluator.metrics.append(Dump(out_file_path=args.out))
     runner.test()
 
 

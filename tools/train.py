@@ -1,4 +1,4 @@
-"""Trains a detector or a segmentor: python tools/train.py CONFIG [--data-root DIR] [options]
+"""Trains a detector, a segmentor or a classifier: python tools/train.py CONFIG [--data-root DIR] [options]
 
 The flags are mmdet's, with --bf16, --data-root, --no-pretrained, --overwrite and --trust added. Several GPUs:
 tools/dist_train.sh, or any launcher of torch, Slurm or MPI.
@@ -47,7 +47,7 @@ def main():
     set_launcher(cfg, args.launcher, args.local_rank)
     cfg.work_dir = work_dir(cfg, args.work_dir, args.backbone)
     cfg.code = code_state()
-    check_data(cfg, 'train_dataloader', *(['val_dataloader', 'val_evaluator'] if cfg.get('val_cfg') else []))
+    check_data(cfg, 'train_dataloader', *(['val_dataloader', 'val_evaluator'] if cfg.get('val_cfg') is not None else []))
     if args.no_pretrained:
         remove_pretrained(cfg)
     if args.amp or args.bf16:

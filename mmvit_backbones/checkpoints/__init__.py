@@ -3,10 +3,10 @@ from .load import (KeyReport, check_model, convert, identify, init_weights, load
                    load_state_dict_hook, name_classifier)
 from .read import CheckpointError, check_file, read_checkpoint
 from .runner import use_reader
-from .zoo import ZOO, locate
+from .zoo import ZOO, Preprocess, locate, preprocessing
 
 __all__ = [
     'check_file', 'check_model', 'CheckpointError', 'convert', 'identify', 'init_weights', 'KeyReport',
-    'load_checkpoint', 'load_classifier', 'load_state_dict_hook', 'locate', 'name_classifier', 'read_checkpoint',
-    'use_reader', 'ZOO'
+    'load_checkpoint', 'load_classifier', 'load_state_dict_hook', 'locate', 'name_classifier', 'Preprocess',
+    'preprocessing', 'read_checkpoint', 'use_reader', 'ZOO'
 ]

@@ -19,6 +19,24 @@ SCHEME = 'mmvit://'
 
 
 @dataclass(frozen=True)
+class Preprocess:
+    """How a classifier's authors bring an image to it when they evaluate it: resized, cropped in the middle, normalised.
+
+    Attributes:
+        size: Height and width of what the classifier sees, in pixels.
+        crop: Length of the crop as a share of the short side, which is resized to ``floor(size / crop)``. None where both
+            sides are resized to ``size``, whatever the shape of the image, and nothing is cropped.
+        interpolation: Of Pillow's resizing.
+        mean, std: Of the RGB values, from 0 to 1.
+    """
+    size: int = 224
+    crop: Optional[float] = 0.875
+    interpolation: str = 'bicubic'
+    mean: Tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: Tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
 class Weights:
     """Weights that a paper's authors have published, unless the name says whose they are.
 
@@ -29,6 +47,7 @@ class Weights:
         licence: Of the authors' repository.
         data: What they were trained on, and the image size.
         others: Addresses of the same weights elsewhere. Their names end in the first digits of the file's SHA-256.
+        preprocess: What their authors evaluate them with; None where that is not known, or there is no classifier.
     """
     file: str
     url: Optional[str]
@@ -36,6 +55,7 @@ class Weights:
     licence: str
     data: str
     others: Tuple[str, ...] = ()
+    preprocess: Optional[Preprocess] = Preprocess()
 
     @property
     def sources(self) -> Dict[str, str]:
@@ -43,9 +63,10 @@ class Weights:
         return {**({self.file: self.url} if self.url else {}), **{url.rsplit('/', 1)[1]: url for url in self.others}}
 
 
-def _cswin(file: str, data: str) -> Weights:
+def _cswin(file: str, data: str, preprocess: Optional[Preprocess] = Preprocess(crop=0.9)) -> Weights:
     releases = 'https://github.com/microsoft/CSWin-Transformer/releases'
-    return Weights(file, f'{releases}/download/v0.1.0/{file}', f'{releases}/tag/v0.1.0', 'MIT', data)
+    url = f'{releases}/download/v0.1.0/{file}'
+    return Weights(file, url, f'{releases}/tag/v0.1.0', 'MIT', data, preprocess=preprocess)
 
 
 def _pvt(file: str) -> Weights:
@@ -59,27 +80,33 @@ _OPENMMLAB = 'https://mmassets.onedl.ai/mmclassification/v0'
 _TIMM = 'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-vt3p-weights'
 
 
-def _swin(file: str, data: str, digits: str = '') -> Weights:
+def _swin(file: str, data: str, digits: str = '', preprocess: Optional[Preprocess] = Preprocess()) -> Weights:
     releases = 'https://github.com/SwinTransformer/storage/releases'
     others = (f'{_OPENMMLAB}/swin-transformer/convert/{file[:-4]}-{digits}.pth', ) if digits else ()
-    return Weights(file, f'{releases}/download/v1.0.0/{file}', f'{releases}/tag/v1.0.0', 'MIT', data, others)
+    return Weights(file, f'{releases}/download/v1.0.0/{file}', f'{releases}/tag/v1.0.0', 'MIT', data, others, preprocess)
 
 
 def _swin_v2(file: str, data: str, other: str) -> Weights:
     releases = 'https://github.com/SwinTransformer/storage/releases'
     others = (f'{_OPENMMLAB}/swin-v2/{other}', )
-    return Weights(file, f'{releases}/download/v2.0.0/{file}', f'{releases}/tag/v2.0.0', 'MIT', data, others)
+    size = int(data[-3:])
+    preprocess = Preprocess(size, None if size == 384 else 0.875)
+    return Weights(file, f'{releases}/download/v2.0.0/{file}', f'{releases}/tag/v2.0.0', 'MIT', data, others, preprocess)
+
+
 def _mvit(letter: str, pretrain: str, converted: str = '') -> Weights:
     file = f'MViTv2_{letter}_{pretrain}.pyth'
     url = f'https://dl.fbaipublicfiles.com/mvit/mvitv2_models/{file}'  # of ImageNet-21k: as timm 1.0 has it
     others = (f'{_OPENMMLAB}/mvit/mvitv2-{converted}.pth', ) if converted else ()
     page = 'https://github.com/facebookresearch/mvit'
-    return Weights(file, url, page, 'Apache-2.0', f'ImageNet-{pretrain[2:]}, 224', others)
+    preprocess = Preprocess() if pretrain == 'in1k' else None
+    return Weights(file, url, page, 'Apache-2.0', f'ImageNet-{pretrain[2:]}, 224', others, preprocess)
 
 
 def _t2t_openmmlab(file: str) -> Weights:
     page = 'https://github.com/open-mmlab/mmpretrain/tree/main/configs/t2t_vit'
-    return Weights(file, None, page, 'Apache-2.0', 'ImageNet-1k, 224', (f'{_OPENMMLAB}/t2t-vit/{file}', ))
+    others = (f'{_OPENMMLAB}/t2t-vit/{file}', )
+    return Weights(file, None, page, 'Apache-2.0', 'ImageNet-1k, 224', others, Preprocess(crop=0.9))
 
 
 def _twins(file: str, *others: str) -> Weights:
@@ -91,27 +118,28 @@ _SWIN = 'https://github.com/microsoft/Swin-Transformer'
 _MOBY = 'https://github.com/SwinTransformer/Transformer-SSL'
 
 
-def _page(file: str, repository: str, licence: str, image_size: int = 224) -> Weights:
-    return Weights(file, None, f'https://github.com/{repository}', licence, f'ImageNet-1k, {image_size}')
+def _page(file: str, repository: str, licence: str, preprocess: Preprocess = Preprocess()) -> Weights:
+    data = f'ImageNet-1k, {preprocess.size}'
+    return Weights(file, None, f'https://github.com/{repository}', licence, data, preprocess=preprocess)
 
 
 ZOO: Dict[str, Weights] = {
     'cswin/tiny': _cswin('cswin_tiny_224.pth', 'ImageNet-1k, 224'),
     'cswin/small': _cswin('cswin_small_224.pth', 'ImageNet-1k, 224'),
     'cswin/base': _cswin('cswin_base_224.pth', 'ImageNet-1k, 224'),
-    'cswin/base_22k': Weights('cswin_base_22k_224.pth', None, None, 'MIT', 'ImageNet-22k, 224'),
-    'cswin/base_384': _cswin('cswin_base_384.pth', 'ImageNet-1k, 384'),
+    'cswin/base_22k': Weights('cswin_base_22k_224.pth', None, None, 'MIT', 'ImageNet-22k, 224', preprocess=None),
+    'cswin/base_384': _cswin('cswin_base_384.pth', 'ImageNet-1k, 384', Preprocess(384, 1.)),
     'cswin/large': _cswin('cswin_large_224.pth', 'ImageNet-22k, then 1k, 224'),
-    'cswin/large_22k': _cswin('cswin_large_22k_224.pth', 'ImageNet-22k, 224'),
-    'cswin/large_384': _cswin('cswin_large_384.pth', 'ImageNet-22k, then 1k, 384'),
+    'cswin/large_22k': _cswin('cswin_large_22k_224.pth', 'ImageNet-22k, 224', None),
+    'cswin/large_384': _cswin('cswin_large_384.pth', 'ImageNet-22k, then 1k, 384', Preprocess(384, 1.)),
     'dwnet/dwnet_tiny': _page('dwnet_tiny.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'dwnet/dwnet_base': _page('dwnet_base.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'dwnet/dynamic_dwnet_tiny': _page('dynamic_dwnet_tiny.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'dwnet/dynamic_dwnet_base': _page('dynamic_dwnet_base.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
-    'fcvit/tiny': _page('fcvit_tiny.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
-    'fcvit/b12': _page('fcvit_b12.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
-    'fcvit/b24': _page('fcvit_b24.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
-    'fcvit/b48': _page('fcvit_b48.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
+    'fcvit/tiny': _page('fcvit_tiny.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.9)),
+    'fcvit/b12': _page('fcvit_b12.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.9)),
+    'fcvit/b24': _page('fcvit_b24.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.95)),
+    'fcvit/b48': _page('fcvit_b48.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.95)),
     'p2t/tiny': _page('p2t_tiny.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/small': _page('p2t_small.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/base': _page('p2t_base.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
@@ -137,36 +165,38 @@ ZOO: Dict[str, Weights] = {
     'rest/small': _page('rest_small.pth', 'wofmanaf/ResT', 'Apache-2.0'),
     'rest/base': _page('rest_base.pth', 'wofmanaf/ResT', 'Apache-2.0'),
     'rest/large': _page('rest_large.pth', 'wofmanaf/ResT', 'Apache-2.0'),
-    'rest_v2/tiny': _page('restv2_tiny_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
-    'rest_v2/tiny_384': _page('restv2_tiny_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
-    'rest_v2/small': _page('restv2_small_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
-    'rest_v2/small_384': _page('restv2_small_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
-    'rest_v2/base': _page('restv2_base_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
-    'rest_v2/base_384': _page('restv2_base_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
-    'rest_v2/large': _page('restv2_large_224.pth', 'wofmanaf/ResT', 'Apache-2.0'),
-    'rest_v2/large_384': _page('restv2_large_384.pth', 'wofmanaf/ResT', 'Apache-2.0', 384),
-    'sg_former/s': _page('SG-Former-S.pth', 'OliverRensu/SG-Former', 'none'),
-    'sg_former/m': _page('SG-Former-M.pth', 'OliverRensu/SG-Former', 'none'),
-    'sg_former/b': _page('SG-Former-B.pth', 'OliverRensu/SG-Former', 'none'),
+    'rest_v2/tiny': _page('restv2_tiny_224.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(crop=1.)),
+    'rest_v2/tiny_384': _page('restv2_tiny_384.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(384, None)),
+    'rest_v2/small': _page('restv2_small_224.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(crop=1.)),
+    'rest_v2/small_384': _page('restv2_small_384.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(384, None)),
+    'rest_v2/base': _page('restv2_base_224.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(crop=1.)),
+    'rest_v2/base_384': _page('restv2_base_384.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(384, None)),
+    'rest_v2/large': _page('restv2_large_224.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(crop=1.)),
+    'rest_v2/large_384': _page('restv2_large_384.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(384, None)),
+    'sg_former/s': _page('SG-Former-S.pth', 'OliverRensu/SG-Former', 'none', Preprocess(crop=0.9)),
+    'sg_former/m': _page('SG-Former-M.pth', 'OliverRensu/SG-Former', 'none', Preprocess(crop=0.9)),
+    'sg_former/b': _page('SG-Former-B.pth', 'OliverRensu/SG-Former', 'none', Preprocess(crop=0.9)),
     'shuffle_transformer/tiny': _page('shuffle_transformer_tiny.pth', 'mulinmeng/Shuffle-Transformer', 'MIT'),
     'shuffle_transformer/small': _page('shuffle_transformer_small.pth', 'mulinmeng/Shuffle-Transformer', 'MIT'),
     'shuffle_transformer/base': _page('shuffle_transformer_base.pth', 'mulinmeng/Shuffle-Transformer', 'MIT'),
     'swin/tiny': _swin('swin_tiny_patch4_window7_224.pth', 'ImageNet-1k, 224', '160bb0a5'),
     'swin/tiny_22k': Weights('swin_tiny_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
-    'swin/tiny_moby': Weights('moby_swin_t_300ep_pretrained.pth', None, _MOBY, 'MIT', 'ImageNet-1k, no labels, 224'),
+    'swin/tiny_moby':
+        Weights('moby_swin_t_300ep_pretrained.pth', None, _MOBY, 'MIT', 'ImageNet-1k, no labels, 224', preprocess=None),
     'swin/small': _swin('swin_small_patch4_window7_224.pth', 'ImageNet-1k, 224', 'cc7a01c9'),
     'swin/small_22k': Weights('swin_small_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
     'swin/base': _swin('swin_base_patch4_window7_224.pth', 'ImageNet-1k, 224', '4670dd19'),
     'swin/base_22k': Weights('swin_base_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
     'swin/base_22kto1k': _swin('swin_base_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224', 'f967f799'),
-    'swin/base_window12_384': _swin('swin_base_patch4_window12_384.pth', 'ImageNet-1k, 384', '02c598a4'),
-    'swin/base_window12_384_22k': _swin('swin_base_patch4_window12_384_22k.pth', 'ImageNet-22k, 384'),
+    'swin/base_window12_384': _swin('swin_base_patch4_window12_384.pth', 'ImageNet-1k, 384', '02c598a4', Preprocess(384, None)),
+    'swin/base_window12_384_22k': _swin('swin_base_patch4_window12_384_22k.pth', 'ImageNet-22k, 384', preprocess=None),
     'swin/base_window12_384_22kto1k':
-        _swin('swin_base_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', 'd59b0d1d'),
+        _swin('swin_base_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', 'd59b0d1d', Preprocess(384, None)),
     'swin/large': _swin('swin_large_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224', '5f0996db'),
     'swin/large_22k': Weights('swin_large_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
-    'swin/large_window12_384': _swin('swin_large_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', '0a40944b'),
-    'swin/large_window12_384_22k': _swin('swin_large_patch4_window12_384_22k.pth', 'ImageNet-22k, 384'),
+    'swin/large_window12_384':
+        _swin('swin_large_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', '0a40944b', Preprocess(384, None)),
+    'swin/large_window12_384_22k': _swin('swin_large_patch4_window12_384_22k.pth', 'ImageNet-22k, 384', preprocess=None),
     'swin_v2/tiny_window8_256':
         _swin_v2('swinv2_tiny_patch4_window8_256.pth', 'ImageNet-1k, 256',
             'swinv2-tiny-w8_3rdparty_in1k-256px_20220803-e318968f.pth'),
@@ -203,18 +233,18 @@ ZOO: Dict[str, Weights] = {
     'swin_v2/large_window12to24_192to384_22kto1k':
         _swin_v2('swinv2_large_patch4_window12to24_192to384_22kto1k_ft.pth', 'ImageNet-22k, then 1k, 384',
             'swinv2-large-w24_in21k-pre_3rdparty_in1k-384px_20220803-3b36c165.pth'),
-    't2t_vit/t2t_vit_7': _page('t2t_vit_7.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
-    't2t_vit/t2t_vit_10': _page('t2t_vit_10.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
-    't2t_vit/t2t_vit_12': _page('t2t_vit_12.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
-    't2t_vit/t2t_vit_14': _page('t2t_vit_14.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
-    't2t_vit/t2t_vit_14_384': _page('t2t_vit_14_384.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', 384),
-    't2t_vit/t2t_vit_19': _page('t2t_vit_19.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
-    't2t_vit/t2t_vit_24': _page('t2t_vit_24.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
-    't2t_vit/t2t_vit_t_14': _page('t2t_vit_t_14.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
+    't2t_vit/t2t_vit_7': _page('t2t_vit_7.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
+    't2t_vit/t2t_vit_10': _page('t2t_vit_10.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
+    't2t_vit/t2t_vit_12': _page('t2t_vit_12.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
+    't2t_vit/t2t_vit_14': _page('t2t_vit_14.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
+    't2t_vit/t2t_vit_14_384': _page('t2t_vit_14_384.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(384, 0.9)),
+    't2t_vit/t2t_vit_19': _page('t2t_vit_19.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
+    't2t_vit/t2t_vit_24': _page('t2t_vit_24.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
+    't2t_vit/t2t_vit_t_14': _page('t2t_vit_t_14.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
     't2t_vit/t2t_vit_t_14_openmmlab': _t2t_openmmlab('t2t-vit-t-14_8xb64_in1k_20211220-f7378dd5.pth'),
-    't2t_vit/t2t_vit_t_19': _page('t2t_vit_t_19.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
+    't2t_vit/t2t_vit_t_19': _page('t2t_vit_t_19.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
     't2t_vit/t2t_vit_t_19_openmmlab': _t2t_openmmlab('t2t-vit-t-19_8xb64_in1k_20211214-7f5e3aaf.pth'),
-    't2t_vit/t2t_vit_t_24': _page('t2t_vit_t_24.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD'),
+    't2t_vit/t2t_vit_t_24': _page('t2t_vit_t_24.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
     't2t_vit/t2t_vit_t_24_openmmlab': _t2t_openmmlab('t2t-vit-t-24_8xb64_in1k_20211214-b2a68ae3.pth'),
     'twins_pcpvt/small':
         _twins('pcpvt_small.pth', f'{_TIMM}/twins_pcpvt_small-e70e7e7a.pth',
@@ -234,11 +264,31 @@ ZOO: Dict[str, Weights] = {
 pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning, ``_22kto1k`` those after it where
 the authors trained on ImageNet-1k alone too, ``_384`` those after fine-tuning at 384 pixels where the variant stays the
 same, ``_moby`` weights trained without labels, ``_openmmlab`` weights that OpenMMLab has trained itself."""
+UNPUBLISHED: Dict[str, Preprocess] = {
+    'swin/tiny_c24_window8_256': Preprocess(256),
+    't2t_vit/t2t_vit_14_resnext': Preprocess(crop=0.9),
+    't2t_vit/t2t_vit_14_wide': Preprocess(crop=0.9),
+}
+"""The same of variants whose weights nobody has published, where it differs from ``Preprocess()``."""
 
 
 def weights_folder() -> Path:
     """``$MMVIT_WEIGHTS``, or where it isn't set, the folder ``weights`` in the current one."""
     return Path(os.path.expanduser(os.environ.get('MMVIT_WEIGHTS') or 'weights'))
+
+
+def preprocessing(name: str) -> Preprocess:
+    """How the authors of a backbone bring images to its classifier; ``Preprocess()``, with a warning, if that is not known.
+
+    Args:
+        name: <family>/<variant>.
+    """
+    found = ZOO[name].preprocess if name in ZOO else UNPUBLISHED.get(name, Preprocess())
+    if found is None:
+        found = Preprocess()
+        print_log(f'How the authors of {name} evaluate it is not known: images are treated as {found}', logger='current',
+                  level=logging.WARNING)
+    return found
 
 
 def locate(source: str, fetch: bool = True) -> Path:

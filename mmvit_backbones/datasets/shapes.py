@@ -1,8 +1,9 @@
-"""The procedural set "shapes": overlapping textured shapes on cluttered ground, in COCO and in ADE20K layout.
+"""The procedural set "shapes": textured shapes on cluttered ground, in the layouts of COCO, ADE20K and ImageNet.
 
-A stand-in for both benchmarks that is drawn in seconds from a seed. Its six classes differ in outline and, as things
+A stand-in for these benchmarks that is drawn in seconds from a seed. Its six classes differ in outline and, as things
 do, in the colour that they usually have; sizes, poses and textures are drawn alike for all, and the ground and what
-hides the shapes may have any colour. Masks hold the visible pixels of a shape.
+hides the shapes may have any colour. Masks hold the visible pixels of a shape. Scenes have several shapes, which
+overlap; the pictures to classify are others and have one each.
 """
 import colorsys
 import hashlib
@@ -20,12 +21,13 @@ import numpy as np
 CLASSES = ('disc', 'ring', 'square', 'triangle', 'star', 'cross')
 PALETTE = [(220, 20, 60), (0, 130, 200), (255, 225, 25), (60, 180, 75), (245, 130, 48), (145, 30, 180)]  # RGB
 
-FORMAT_VERSION = 2  # raise it when the drawing or the layout changes
+FORMAT_VERSION = 3  # raise it when the drawing or the layout changes
 MARKER = 'shapes.json'
 SUMS = 'SHA256SUMS'  # of all other files, as the program sha256sum takes it
 OWN = 'made_by_make_shapes'  # in the folder of a set that is being drawn: the name of its root
 ADE_FOLDERS = dict(train='training', val='validation')
 
+IN_SCENES, ALONE = (0.14, 0.3), (0.25, 0.45)  # least and largest radius of a shape, as shares of the shorter side
 MIN_VISIBLE, MIN_PIXELS = 0.5, 16  # what stays in view of each shape, as a share of its area and in pixels
 TRIES = 30
 
@@ -41,10 +43,10 @@ OUTLINES = dict(
     bar=lambda t: [np.array([1.6, 1.6, -1.6, -1.6]) + (0.06 + 0.08 * t) * np.array([-1j, 1j, 1j, -1j])])
 
 
-def _pose(rng, contours, height, width):
+def _pose(rng, contours, height, width, scale):
     """Contours stretched, turned, scaled and moved into the image: complex points ``x + yj`` in pixels."""
     side = min(height, width)
-    radius = np.exp(rng.uniform(np.log(max(5, 0.14 * side)), np.log(0.3 * side)))
+    radius = np.exp(rng.uniform(np.log(max(5, scale[0] * side)), np.log(scale[1] * side)))
     centre = complex(rng.uniform(0, width), rng.uniform(0, height))
     stretch, (before, after) = np.exp(rng.uniform(-0.15, 0.15)), np.exp(1j * rng.uniform(0, 2 * np.pi, 2))
     turned = [before * points for points in contours]
@@ -134,15 +136,36 @@ def draw_image(seed: int, split: str, index: int, size: tuple[int, int]) -> tupl
         tuple: The image, (H, W, 3) uint8 in BGR; the instance seen at each pixel, (H, W) uint8, 0 for background and
         i for the i-th shape; the index in ``CLASSES`` of each shape, a list of at most 6 int.
     """
-    height, width = size
     rng = np.random.default_rng([seed, list(ADE_FOLDERS).index(split), index])
-    image = _background(rng, height, width)
+    image = _background(rng, *size)
+    return _draw(rng, image, rng.choice(CLASSES, rng.integers(2, 7)), IN_SCENES)
+
+
+def draw_single(seed: int, split: str, index: int, size: tuple[int, int]) -> np.ndarray:
+    """Draw one image with one shape, larger than those of scenes, of the class ``index % 6``.
+
+    Args:
+        seed, split, index, size: As for `draw_image`; with the same ones, the image is another.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 in BGR.
+    """
+    rng = np.random.default_rng([seed, list(ADE_FOLDERS).index(split), index, 1])
+    labels = []
+    while not labels:  # it may have found no place
+        image, _, labels = _draw(rng, _background(rng, *size), [CLASSES[index % len(CLASSES)]], ALONE)
+    return image
+
+
+def _draw(rng, image, names, scale):
+    """Shapes of the classes ``names``, and up to two bars, on a background; returns what `draw_image` does."""
+    height, width = image.shape[:2]
     top = np.zeros((height, width), np.uint8)  # the layer seen at each pixel
     layers, required = ['background'], [0]
-    names = [*rng.choice(CLASSES, rng.integers(2, 7)), *['bar'] * rng.integers(0, 3)]  # bars hide and have no label
+    names = [*names, *['bar'] * rng.integers(0, 3)]  # bars hide and have no label
     for name in rng.permutation(names).tolist():
         for _ in range(TRIES):
-            contours = _pose(rng, OUTLINES[name](rng.random()), height, width)
+            contours = _pose(rng, OUTLINES[name](rng.random()), height, width, scale)
             coverage = _coverage(contours, height, width)
             inside = coverage > 0.5
             covered = np.where(inside, np.uint8(len(layers)), top)
@@ -170,11 +193,12 @@ def make_shapes(root: str | Path,
                 size: tuple[int, int] = (128, 128),
                 seed: int = 0,
                 progress: bool = True) -> bool:
-    """Write the set below ``root``, laid out both as COCO 2017 and as ADE20K.
+    """Write the set below ``root``, laid out as COCO 2017, as ADE20K and as ImageNet.
 
     ``{train,val}2017/000001.jpg`` and ``annotations/instances_{train,val}2017.json`` are the COCO side, with category
     ids 1 to 6 for ``CLASSES``; ``ADEChallengeData2016/{images,annotations}/{training,validation}`` hold the same
-    images and their uint8 label maps, 1 for background and 2 to 7 for ``CLASSES``.
+    images and their uint8 label maps, 1 for background and 2 to 7 for ``CLASSES``. ``{train,val}/<class>`` hold as many
+    images again, of one shape each.
 
     The set appears whole or not at all. It takes the place of an older shapes set whose files are as they were drawn,
     never of anything else. One process at a time may write a root. What a killed one has left beside it, in a folder
@@ -182,8 +206,8 @@ def make_shapes(root: str | Path,
 
     Args:
         root (str | Path): Folder of the set.
-        num_train (int): Number of training images, >= 1.
-        num_val (int): Number of validation images, >= 1.
+        num_train (int): Number of training images of each kind, >= 1.
+        num_val (int): Number of validation images of each kind, >= 1.
         size (tuple[int]): Height and width of the images in pixels, 32 to 4096.
         seed (int): Seed, 0 to 2**32 - 1. An image depends on seed, split, its number and size, on nothing else.
         progress (bool): Show a bar with the time left on stderr.
@@ -259,8 +283,13 @@ def _files(parameters):
         files.add(f'annotations/instances_{split}2017.json')
         for index in range(1, parameters[f'num_{split}'] + 1):
             files |= {f'{split}2017/{index:06d}.jpg', f'ADEChallengeData2016/images/{ade}/{index:06d}.jpg',
-                      f'ADEChallengeData2016/annotations/{ade}/{index:06d}.png'}
+                      f'ADEChallengeData2016/annotations/{ade}/{index:06d}.png', _single(split, index)}
     return files
+
+
+def _single(split, index):
+    """Path of an image of one shape."""
+    return f'{split}/{CLASSES[index % len(CLASSES)]}/{index:06d}.jpg'
 
 
 def _read_parameters(root):
@@ -310,7 +339,7 @@ def _write_set(folder, parameters, progress):
         for index in range(1, parameters[f'num_{split}'] + 1):
             image, instances, labels = draw_image(parameters['seed'], split, index, parameters['size'])
             name = f'{index:06d}.jpg'
-            (photos / name).write_bytes(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
+            _write_jpg(photos / name, image)
             try:
                 os.link(photos / name, ade_photos / name)
             except OSError:  # a file system without hard links
@@ -320,6 +349,9 @@ def _write_set(folder, parameters, progress):
             images.append(dict(id=index, file_name=name, height=image.shape[0], width=image.shape[1]))
             for annotation in _coco_annotations(instances, labels):
                 annotations.append(dict(id=len(annotations) + 1, image_id=index, **annotation))
+            single = folder / _single(split, index)
+            single.parent.mkdir(parents=True, exist_ok=True)
+            _write_jpg(single, draw_single(parameters['seed'], split, index, parameters['size']))
             if progress:
                 bar.update()
         coco = dict(
@@ -334,6 +366,10 @@ def _write_set(folder, parameters, progress):
     (folder / MARKER).write_text(json.dumps(parameters, indent=2) + '\n')
     names = sorted(_files(parameters) - {SUMS})
     (folder / SUMS).write_text(''.join(f'{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n' for name in names))
+
+
+def _write_jpg(path, image):
+    path.write_bytes(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1])
 
 
 def _coco_annotations(instances, labels):

@@ -6,6 +6,7 @@ import torch
 from .. import list_backbones
 from ..registry import MODELS
 from .errors import near
+from .imagenet import DROP_PATH
 
 
 def classifier(name: str, num_classes: int = 1000, init_cfg: Optional[dict] = None, **options) -> dict:
@@ -18,7 +19,7 @@ def classifier(name: str, num_classes: int = 1000, init_cfg: Optional[dict] = No
         num_classes: Of the head.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads the authors' file, head included; it may also be put
             into the result, as ``init_cfg``. Without it all weights are random.
-        options: Arguments of the backbone, such as ``drop_path_rate``.
+        options: Arguments of the backbone, such as ``drop_path_rate``, which else is the authors' (`imagenet.DROP_PATH`).
 
     Raises:
         ValueError: There is no backbone of this name.
@@ -26,7 +27,8 @@ def classifier(name: str, num_classes: int = 1000, init_cfg: Optional[dict] = No
     known = list_backbones()
     if name not in known:
         raise ValueError(f'There is no backbone {name!r}.{near(name, known)}')
-    backbone = dict(known[name], out_type='pooled', **options)
+    backbone = dict(known[name], out_type='pooled', drop_path_rate=DROP_PATH.get(name, 0.))
+    backbone.update(options)
     with torch.device('meta'):
         channels = MODELS.build(backbone).out_channels[-1]
     model = dict(

@@ -23,7 +23,7 @@ from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 
 from .. import __version__
-from .data import data_faults, join, nodes
+from .data import data_faults, join, nodes, prefixes
 from .errors import explain, near
 from .machine import limit_threads
 
@@ -276,8 +276,7 @@ def missing_data(cfg: Config, *names: str) -> List[str]:
         paths = [root] if root else []
         if node.get('ann_file'):
             paths.append(join(root, node['ann_file']))
-        prefix = node.get('data_prefix') or {}
-        paths += [join(root, part) for part in prefix.values() if part]
+        paths += [join(root, part) for part in prefixes(node)]
         for path in paths:
             if '://' not in path and not os.path.exists(path):
                 missing.setdefault(path, f'{name} reads {path}, which does not exist (looked for at {os.path.abspath(path)})')

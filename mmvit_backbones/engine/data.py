@@ -12,6 +12,8 @@ from PIL import Image
 
 SAMPLES = 16
 """How many pairs of a picture and its label map are opened before a run."""
+PICTURES = '.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif'
+"""What mmpretrain looks for in the folders of classes."""
 IGNORED = 255
 """The label that mmseg's losses and metrics leave out."""
 
@@ -33,17 +35,26 @@ def join(root: str, path: str) -> str:
     return path if os.path.isabs(path) or '://' in path or path.startswith(root) else os.path.join(root, path)
 
 
+def prefixes(node: dict) -> List[str]:
+    """The folders of a data set, as its settings name them."""
+    prefix = node.get('data_prefix') or {}
+    if not prefix and str(node.get('type')).rsplit('.')[-1] == 'ImageNet':
+        prefix = node.get('split') or {}
+    return [part for part in (prefix.values() if isinstance(prefix, dict) else [prefix]) if part]
+
+
 def data_faults(cfg: Config, *names: str) -> Iterator[str]:
     """A sentence for each fault of the annotations, pictures and label maps that a run will read.
 
-    COCO's annotation files are read whole; of pictures only the names are looked up. The files that are named by the
-    config must exist.
+    COCO's annotation files are read whole; of pictures only the names are looked up, and of folders of classes whether they
+    have some. The files that are named by the config must exist.
 
     Args:
         cfg: The config.
         names: Its parts that the run uses, such as 'train_dataloader' and 'val_evaluator'.
     """
     images: Dict[str, dict] = {}
+    folders: Dict[str, List[str]] = {}
     for name, node in nodes(cfg, names):
         if not isinstance(node.get('type'), str):
             continue
@@ -55,6 +66,9 @@ def data_faults(cfg: Config, *names: str) -> Iterator[str]:
         with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
             kind = registry.get(node['type'])
         bases = {base.__name__ for base in getattr(kind, '__mro__', ())}
+        if 'CustomDataset' in bases:
+            yield from _folder_faults(cfg, name, node, kind, folders)
+            continue
         if not bases & {'CocoDataset', 'BaseSegDataset'} or 'LVISV1Dataset' in bases:
             continue
         classes = (node.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
@@ -68,10 +82,10 @@ def data_faults(cfg: Config, *names: str) -> Iterator[str]:
 
 
 def class_faults(cfg: Config, name: str, classes: List[str]) -> Iterator[str]:
-    """A sentence for each head of a config that has not as many classes as ``name`` has."""
-    for path, head in nodes(cfg.get('model'), None, 'model'):
-        number = head.get('num_classes')
-        if path.rstrip('.0123456789').endswith('_head') and number not in (None, len(classes)):
+    """A sentence for each head, or mixing of classes, of a config that has not as many classes as ``name`` has."""
+    for path, part in nodes(cfg, ['model', 'data_preprocessor']):
+        number = part.get('num_classes')
+        if path.rstrip('.0123456789').endswith(('_head', '.head', 'data_preprocessor')) and number not in (None, len(classes)):
             yield (f'{path}.num_classes is {number}, but {name} has {len(classes)} classes ({_some(classes)}). '
                    'Set the one or the other')
 
@@ -162,6 +176,41 @@ def _coco_metric_faults(name: str, path: str, images: Dict[str, dict]) -> Iterat
         other = read[min(absent, key=str)]
         yield (f'{name} reads {path}, which lacks {len(absent)} of the {len(read)} images that {other} has. Evaluate with '
                'the annotations of the data set: set ann_file of both to the same file')
+
+
+def _folder_faults(cfg: Config, name: str, node: dict, kind: type, folders: Dict[str, List[str]]) -> Iterator[str]:
+    """Of folders of classes, which number the classes by the order of their names."""
+    root, split = node.get('data_root') or '', node.get('split') or ''
+    path = join(root, *prefixes(node) or [''])
+    expected = (node.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
+    listed = node.get('ann_file') or split and os.path.exists(os.path.join(root, 'meta', f'{split}.txt'))
+    if listed or not node.get('with_label', split != 'test') or node.get('backend_args') or '://' in path:
+        if isinstance(expected, (list, tuple)):
+            yield from class_faults(cfg, name, expected)
+        return
+    found = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+    if not found:
+        yield f'{name} reads {path}, which has no folders: expected one for each class, with its pictures'
+        return
+    if isinstance(expected, (list, tuple)) and len(expected) != len(found):
+        yield (f'{name} reads {path}, which has {len(found)} folders of classes ({_some(found)}), but the {kind.__name__} of the '
+               f'config has {len(expected)} classes ({_some(expected, 3)}). Complete the folders, or for a data set of your own '
+               'set metainfo.classes of the data sets, and num_classes of model.head and data_preprocessor')
+        return
+    yield from class_faults(cfg, name, expected if isinstance(expected, (list, tuple)) else found)
+    endings = tuple(node.get('extensions') or PICTURES)
+    empty = [folder for folder in found if not any(
+        file.lower().endswith(endings) for _, _, files in os.walk(os.path.join(path, folder)) for file in files)]
+    if empty:
+        yield f'{name} reads {path}, where {_some(empty)} {"has" if len(empty) == 1 else "have"} no pictures ({" ".join(endings)})'
+        return
+    for other, names in folders.items():
+        if names != found:
+            apart = sorted({*names} ^ {*found})
+            yield (f'{name} reads {path} and {other}, whose folders of classes differ ({_some(apart)}), so that their numbers '
+                   'are not those of the same classes')
+            return
+    folders[path] = found
 
 
 def _segmentation_faults(name: str, dataset) -> Iterator[str]:

@@ -15,6 +15,7 @@ from ..backbones import Backbone
 from .config import UsageError, remove_pretrained
 from .data import nodes
 from .errors import near
+from .imagenet import DROP_PATH, use_preprocessing
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 """Of ImageNet's RGB values: what the weights were trained with."""
@@ -56,8 +57,8 @@ def set_backbone(cfg: Config, name: str, **options) -> Config:
     that name parameters of the backbone. What belonged to the former backbone goes, such as frozen stages and batch
     norms in eval mode. All else is the recipe and stays: data, heads, optimizer, schedule.
 
-    A classifier of mmpretrain gets pooled features in place of its neck, and weights only if the former backbone has
-    some: otherwise its recipe is that of a pre-training.
+    A classifier of mmpretrain gets pooled features in place of its neck, and weights only if the former one has some:
+    otherwise its recipe is that of a pre-training, and images come to it as to the published weights (`use_preprocessing`).
 
     Args:
         cfg: Of mmdet, mmseg or mmpretrain; changed in place, or not at all.
@@ -83,28 +84,36 @@ def set_backbone(cfg: Config, name: str, **options) -> Config:
         importlib.import_module(f'{scope}.models')
     model = copy.deepcopy(cfg.model)
     path, owner = _owner(model)
-    classifies = _kind(owner) == 'ImageClassifier'
+    classifies, starts = _kind(owner) == 'ImageClassifier', _is_pretrained(owner)
+    whole = classifies and bool(_loaded(owner)) and 'init_cfg' not in options  # weights of the head too
     if scope == 'mmpretrain' and not classifies:
         raise UsageError(f'{path}.type is {_kind(owner)}: of the models of mmpretrain, an ImageClassifier takes any '
                          'backbone')
     settings = dict(known[name], **options)
     if 'drop_path_rate' not in options:
         settings['drop_path_rate'] = _drop_path_rate(cfg, owner, name, scope)
-    if 'init_cfg' not in options and (not classifies or _is_pretrained(owner)):
+    if 'init_cfg' not in options and (not classifies or starts):
         if name not in list_backbones(pretrained=True):
             raise UsageError(f'No weights of {name} are published. Start from random ones with --no-pretrained (in '
                              'Python: init_cfg=None), or train some on ImageNet first: tools/train.py '
                              f'configs/imagenet.py --backbone {name}')
         settings['init_cfg'] = dict(type='Pretrained', checkpoint=f'mmvit://{name}')
     changed = (_set_pooled if classifies else _set_levels)(owner, path, settings, name, scope)
+    weights = settings.pop('init_cfg', None) if whole else None
     owner['backbone'] = settings
     _clear_pretrained(model, [*changed, f'{path}.backbone'], settings.get('init_cfg') is not None)
+    if weights:
+        owner['init_cfg'] = weights
     optim_wrapper = _optim_wrapper(cfg, _build(settings), name)
     cfg.model = model
     if optim_wrapper is not None:
         cfg.optim_wrapper = optim_wrapper
-    if settings.get('in_channels', 3) == len(MEAN):
-        _set_statistics(cfg, scope)
+    if settings.get('in_channels', 3) != len(MEAN):
+        return cfg
+    if classifies:
+        use_preprocessing(cfg, name, keep_size=starts)
+    else:
+        _set_statistics(cfg)
     return cfg
 
 
@@ -161,10 +170,12 @@ def _loaded(node: dict) -> List[str]:
 
 
 def _drop_path_rate(cfg: Config, owner: dict, name: str, scope: str) -> float:
-    """That of the backbone's published configs for a method, or else that of the former backbone.
+    """That of the backbone's published configs for a method or of its classifier, or else that of the former backbone.
 
     Of several configs, one with these weights and as long a training is preferred.
     """
+    if _kind(owner) == 'ImageClassifier' and name in DROP_PATH:
+        return DROP_PATH[name]
     from ..results import load_results, training_length  # which need the modules beside this one
     from ..results.settings import task_and_method
     family, variant = name.split('/')
@@ -192,11 +203,11 @@ def _configs() -> Path:
     return next(folder for folder in (package / '.mim' / 'configs', package.parent / 'configs') if folder.is_dir())
 
 
-def _set_statistics(cfg: Config, scope: str) -> None:
+def _set_statistics(cfg: Config) -> None:
     """Mean and std of the images, in RGB, in every data preprocessor."""
     for path, node in nodes(cfg, ['model', 'data_preprocessor']):
         if path.endswith('data_preprocessor') and 'data_preprocessor' not in node:
-            node.update({'mean': MEAN, 'std': STD, 'to_rgb' if scope == 'mmpretrain' else 'bgr_to_rgb': True})
+            node.update(mean=MEAN, std=STD, bgr_to_rgb=True)
             node.pop('rgb_to_bgr', None)
 
 

@@ -1,0 +1,71 @@
+"""What belongs to a backbone when it classifies: the drop path of its training, and how images come to it."""
+import math
+from typing import Dict, List
+
+from mmengine.config import Config
+
+from ..checkpoints import Preprocess, preprocessing
+from .data import nodes
+
+_RATES = {
+    'cswin': dict(tiny=.2, small=.4, base=.5, base_384=.7, large=.2),
+    'fcvit': dict(tiny=.1, b12=.1, b24=.1, b48=.2),
+    'gg_transformer': dict(gg_tiny=.2, gg_small=.3),  # recollected
+    'msg_transformer': dict(tiny=.1, small=.3, base=.5),
+    'pvt': dict(tiny=.1, small=.1, medium=.3, large=.3),
+    'pvt_v2': dict(b0=.1, b1=.1, b2=.1, b2_li=.1, b3=.3, b4=.3, b5=.3),
+    'sg_former': dict(s=.1, m=.2, b=.4),
+    'shuffle_transformer': dict(tiny=.1, small=.3, base=.5),
+    'swin': dict(
+        tiny=.2, small=.3, base=.5, base_window12_384=.5, large=.2, large_window12_384=.2, tiny_c24_window8_256=.2),
+    't2t_vit': dict(
+        t2t_vit_7=.1, t2t_vit_10=.1, t2t_vit_12=.1, t2t_vit_14=.1, t2t_vit_14_384=.1, t2t_vit_14_resnext=.1,
+        t2t_vit_14_wide=.1, t2t_vit_19=.1, t2t_vit_24=.1, t2t_vit_t_14=.1, t2t_vit_t_19=.1, t2t_vit_t_24=.1),
+    'twins_pcpvt': dict(small=.2, base=.3, large=.5),
+    'twins_svt': dict(small=.2, base=.3, large=.5),
+}
+DROP_PATH: Dict[str, float] = {
+    f'{family}/{arch}': rate for family, rates in _RATES.items() for arch, rate in rates.items()
+}
+"""{<family>/<variant>: drop path with which the authors have trained its ImageNet-1k weights}; that of the fine-tuning
+where they have pre-trained at another size or on ImageNet-22k. That of cswin/large_384 is not given."""
+
+
+def use_preprocessing(cfg: Config, name: str, keep_size: bool = False) -> None:
+    """Brings images to a classifier as the authors of its backbone do.
+
+    Mean and std are theirs; where the data set is ImageNet, so are the steps of evaluation, and the size in training.
+
+    Args:
+        cfg: Of mmpretrain, with the model of an image classifier; changed in place.
+        name: <family>/<variant>.
+        keep_size: Leave all but mean and std as it is, since the config is for a size of its own.
+    """
+    preprocess = preprocessing(name)
+    found = [node for path, node in nodes(cfg, ['model', 'data_preprocessor'])
+             if path.endswith('data_preprocessor') and 'data_preprocessor' not in node]
+    mean, std = ([round(255 * value, 3) for value in values] for values in (preprocess.mean, preprocess.std))
+    for node in found or [cfg.setdefault('data_preprocessor', {})]:
+        node.update(mean=mean, std=std, to_rgb=True)
+    for path, node in nodes(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader']):
+        if keep_size or str(node.get('type')).rsplit('.')[-1] != 'ImageNet':
+            continue
+        if path.startswith('train'):
+            for _, step in nodes(node['pipeline'], None, 'pipeline'):
+                if step.get('type') == 'RandomResizedCrop':
+                    step['scale'] = preprocess.size
+        else:
+            node['pipeline'] = evaluation_pipeline(preprocess)
+
+
+def evaluation_pipeline(preprocess: Preprocess) -> List[dict]:
+    """mmpretrain's transforms that give the pixels of the authors', which are torchvision's or timm's, to the last bit."""
+    size, sampling = preprocess.size, dict(backend='pillow', interpolation=preprocess.interpolation)
+    if preprocess.crop is None:
+        resize = [dict(type='Resize', scale=(size, size), **sampling)]
+    else:
+        resize = [dict(type='ResizeEdge', scale=math.floor(size / preprocess.crop), edge='short', **sampling),
+                  dict(type='CenterCrop', crop_size=size)]
+    # Pillow's decoding, and no turning by what a camera noted: the authors' data sets do not look at that
+    load = dict(type='LoadImageFromFile', imdecode_backend='pillow', color_type='color_ignore_orientation')
+    return [load, *resize, dict(type='PackInputs')]
