@@ -183,8 +183,11 @@ def test_more_than_the_memory(legacy, tmp_path):
     header = json.dumps(dict(x=dict(dtype='U8', shape=[size], data_offsets=[0, size]))).encode()
     content = len(header).to_bytes(8, 'little') + header
     if legacy:
-        storage = b'(' + text('storage') + name('torch.ByteStorage') + text('0') + text('cpu') + b'\x8a\x05' + size.to_bytes(5, 'little') + b'tQ'
-        content = as_legacy(program(call_(name('torch._utils._rebuild_tensor_v2'), storage, b'K\x00', b'(K\x01t', b'(K\x01t', b'K\x00', b'N')), ['0'])
+        long = b'\x8a\x05' + size.to_bytes(5, 'little')
+        storage = b'(' + text('storage') + name('torch.ByteStorage') + text('0') + text('cpu') + long + b'tQ'
+        tensor = call_(
+            name('torch._utils._rebuild_tensor_v2'), storage, b'K\x00', b'(K\x01t', b'(K\x01t', b'K\x00', b'N')
+        content = as_legacy(program(tensor), ['0'])
     with open(tmp_path / 'x.pth', 'wb') as file:
         file.write(content)
         file.truncate(len(content) + size)

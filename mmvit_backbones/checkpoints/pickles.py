@@ -86,7 +86,7 @@ class _Interpreter:
                 if instruction.name == 'STOP':
                     return self.pop()
                 if number > MOST_INSTRUCTIONS:
-                    raise Damaged(f'its pickle has more than {MOST_INSTRUCTIONS:,} instructions, which no checkpoint has')
+                    raise Damaged(f'its pickle has more than {MOST_INSTRUCTIONS:,} instructions; no checkpoint has')
                 self.step(instruction.name, argument)
         except (ValueError, OverflowError) as error:  # from decoding an instruction
             raise Damaged(f'its pickle is not readable: {error}') from error

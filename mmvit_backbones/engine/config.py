@@ -39,7 +39,8 @@ LAUNCHERS = dict(
 """{launcher: (the program that starts its processes, what that sets in their environment)}"""
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 KINDS = {
-    **dict.fromkeys(('optim_wrapper', 'train_cfg', 'val_cfg', 'test_cfg', 'default_hooks', 'env_cfg', 'randomness', *LOADERS), dict),
+    **dict.fromkeys(('optim_wrapper', 'train_cfg', 'val_cfg', 'test_cfg', 'default_hooks', 'env_cfg', 'randomness',
+                     *LOADERS), dict),
     'custom_hooks': list, 'work_dir': str, 'load_from': str
 }  # yapf: disable
 DATA_KINDS = dict(metainfo=dict, ann_file=str, data_root=str)
@@ -217,7 +218,8 @@ def _check_kinds(cfg: Config, path: str) -> None:
     for name, node in [('', cfg), *nodes(cfg, [key for key in LOADERS if isinstance(cfg.get(key), dict)])]:
         for key, kind in (DATA_KINDS if name else KINDS).items():
             if node.get(key) is not None and not isinstance(node[key], (list, tuple) if kind is list else kind):
-                raise UsageError(f'{path}: {name}{"." if name else ""}{key} must be a {kind.__name__}, but is {node[key]!r:.80}')
+                place = f'{name}.{key}' if name else key
+                raise UsageError(f'{path}: {place} must be a {kind.__name__}, but is {node[key]!r:.80}')
     level = cfg.get('log_level', 'INFO')
     if not isinstance(level, str) or not isinstance(logging.getLevelName(level), int):
         raise UsageError(f'{path}: log_level must be the name of a level, such as INFO, but is {level!r}')

@@ -32,10 +32,10 @@ class CheckModelHook(Hook):
         report = check_model(runner.model, checkpoint, self.whole, source)
         if runner._resume and report.dropped:
             raise CheckpointError(f'{source} is of a larger model than that of the config, so its run can not go on: {report}')
-        schedulers = runner.param_schedulers, checkpoint.get('param_schedulers')
-        if runner._resume and all(isinstance(part, list) for part in schedulers) and len(schedulers[0]) != len(schedulers[1]):
-            raise CheckpointError(f'{source} is of a run with {len(schedulers[1])} schedulers, but the config has '
-                                  f'{len(schedulers[0])}. Go on with the config that it was saved with.')
+        own, found = runner.param_schedulers, checkpoint.get('param_schedulers')
+        if runner._resume and isinstance(own, list) and isinstance(found, list) and len(own) != len(found):
+            raise CheckpointError(f'{source} is of a run with {len(found)} schedulers, but the config has '
+                                  f'{len(own)}. Go on with the config that it was saved with.')
 
     def before_train(self, runner: Runner) -> None:
         if not runner._resume or type(runner) is not Runner:
@@ -51,5 +51,5 @@ class CheckModelHook(Hook):
             for key in _MOMENTS:
                 found = state.get(key)
                 if found is not None and (found.shape != parameter.shape or not torch.isfinite(found).all()):
-                    raise CheckpointError(f"{runner._load_from}: the optimizer's {key} of {names.get(parameter)} has another shape "
-                                          'or NaN or infinite values. Go on from an earlier checkpoint.')
+                    raise CheckpointError(f"{runner._load_from}: the optimizer's {key} of {names.get(parameter)} has another "
+                                          'shape or NaN or infinite values. Go on from an earlier checkpoint.')
