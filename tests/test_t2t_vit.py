@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from conftest import DATA, authors_state, build, read_record
 from parity import compare, image
 
-from mmvit_backbones.backbones.t2t_vit import PatchNorm, SoftSplit, sinusoid
+from mmvit_backbones.backbones.t2t_vit import PatchNorm, SoftSplit
 
 RECORDS = ('t2t_vit_7', 't2t_vit_t_14')
 CASES = [(name, kind, i) for name in RECORDS for kind in ('cases', 'derived_cases')

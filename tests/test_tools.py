@@ -4,9 +4,7 @@ import os
 import platform
 import re
 import runpy
-import signal
 import sys
-import time
 from pathlib import Path
 
 import cv2
