@@ -18,6 +18,8 @@ from mmvit_backbones.engine.examples import random_batch
 
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 RECIPES = [path for path in CONFIGS if not path.stem.endswith('_shapes')]
+STEPS = {(path.stem.split('_')[0], *re.findall(r"'(mmvit_backbones\.\w+)'", path.read_text())[:1]): path for path in CONFIGS}
+"""{method and family: the config that takes a training step in `make test`; the others do in `make test-long`}"""
 BENCHMARKS = [path for path in RECIPES if 'No published figures' not in path.read_text()]
 
 
@@ -67,6 +69,9 @@ def test_channels_fit(cfg):
         assert auxiliary.in_channels == channels[auxiliary.in_index]
 
 
+@pytest.mark.parametrize(
+    'cfg', [path if path in STEPS.values() else pytest.param(path, marks=pytest.mark.long) for path in CONFIGS],
+    indirect=True, ids=lambda path: path.stem)
 def test_a_training_step(cfg):
     torch.manual_seed(0)
     model = small(cfg).train()
