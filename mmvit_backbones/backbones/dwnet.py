@@ -26,7 +26,7 @@ PIECE = 1 << 20
 
 
 class DynamicDepthwiseConv(nn.Module):
-    """A depth-wise convolution with kernels computed from the mean of a map, (B, C, H, W) -> (B, C, H, W) (section 3.2).
+    """A depth-wise convolution, (B, C, H, W) -> (B, C, H, W), with kernels that are computed from the mean of the map.
 
     Args:
         dim: Channels.
@@ -40,17 +40,20 @@ class DynamicDepthwiseConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        if len(x) == 1 and self.bn.training and not isinstance(self.bn, nn.SyncBatchNorm):
-            raise ValueError('DWNet with kernels of an image expects two images or more at once in training, since their '
-                             "means are normalised over the batch, but got one. Write sync_bn='torch' in the config, or "
-                             'norm_eval=True in the backbone, for one image a GPU.')
+        B, C, H, W = x.shape
+        if B == 1 and self.bn.training and not isinstance(self.bn, nn.SyncBatchNorm):
+            raise ValueError("DWNet's kernels of an image expect two images or more at once in training, since their "
+                             "means are normalised over the batch, but got one. Write sync_bn='torch' in the config, "
+                             'or norm_eval=True in the backbone, for one image a GPU.')
         kernels = self.conv2(self.bn(self.conv1(x.mean((2, 3), keepdim=True))).relu())
-        kernels = kernels.view(len(x), -1, 1, KERNEL_SIZE, KERNEL_SIZE)
-        return torch.cat([depthwise_conv(*image, self.bias) for image in zip(x.split(1), kernels)])
+        kernels, bias = kernels.view(B * C, 1, KERNEL_SIZE, KERNEL_SIZE), self.bias
+        if B > 1:  # one convolution for all images
+            x, bias = x.reshape(1, B * C, H, W), bias.repeat(B)
+        return depthwise_conv(x, kernels, bias).view(B, C, H, W).contiguous(memory_format=torch.channels_last)
 
 
 class InhomogeneousDepthwiseConv(nn.Module):
-    """The same with kernels computed at each position, one for all channels of a group (section 3.2).
+    """The same with kernels that are computed at each position, one for all channels of a group.
 
     Args:
         dim: Channels.
@@ -66,8 +69,8 @@ class InhomogeneousDepthwiseConv(nn.Module):
         hidden = self.bn(self.conv1(x)).relu().permute(0, 2, 3, 1)
         B, H, W, _ = hidden.shape
         # Groups are what lies side by side, here and in the map: (group, tap) -> (tap, group)
-        weight, bias = (part.flatten(1).unflatten(0, (GROUPS, -1)).transpose(0, 1).flatten(0, 1)
-                        for part in (self.conv2.weight, self.conv2.bias[:, None]))
+        weight = self.conv2.weight.view(GROUPS, KERNEL_SIZE**2, -1).transpose(0, 1).flatten(0, 1)
+        bias = self.conv2.bias.view(GROUPS, KERNEL_SIZE**2).t().flatten()
         border = KERNEL_SIZE // 2
         padded = x.permute(0, 2, 3, 1).unflatten(-1, (GROUPS, -1)).transpose(-1, -2)  # (B, H, W, C / groups, groups)
         padded = F.pad(padded, (0, 0, 0, 0, border, border, border, border))
@@ -77,7 +80,7 @@ class InhomogeneousDepthwiseConv(nn.Module):
             rows = max(PIECE // (B * W * len(weight)), 1)
         for start in range(0, H, rows):
             piece = out[:, start:start + rows]
-            kernels = F.linear(hidden[:, start:start + rows], weight, bias[:, 0])
+            kernels = F.linear(hidden[:, start:start + rows], weight, bias)
             for tap, kernel in enumerate(kernels.unflatten(-1, (-1, 1, GROUPS)).unbind(3)):
                 row, column = start + tap // KERNEL_SIZE, tap % KERNEL_SIZE
                 piece.addcmul_(kernel, padded[:, row:row + piece.shape[1], column:column + W])
@@ -124,8 +127,9 @@ class SpatialMixer(nn.Module):
         rows, cols = -H % self.multiple, -W % self.multiple
         if not isinstance(self.conv, DynamicDepthwiseConv):  # as far as it is seen
             rows, cols = min(rows, KERNEL_SIZE // 2), min(cols, KERNEL_SIZE // 2)
-        x = F.pad(x, (0, 0, 0, cols, 0, rows)).permute(0, 3, 1, 2)
-        x = F.conv2d(x, *fold(self.conv0, self.bn0)).relu_()
+        if rows or cols:
+            x = F.pad(x, (0, 0, 0, cols, 0, rows))
+        x = F.conv2d(x.permute(0, 3, 1, 2), *fold(self.conv0, self.bn0)).relu_()
         if isinstance(self.conv, DepthwiseConv):
             x = depthwise_conv(x, *fold(self.conv, self.bn))
         else:

@@ -25,8 +25,7 @@ class ContinuousPositionBias(nn.Module):
 
     Args:
         window: Side of the square window in tokens.
-        pretrained_window: Side of that in which the weights were trained: its largest offset is what the scale of
-            offsets is set by.
+        pretrained_window: Side of the windows in which the weights were trained; its largest offset counts as 1.
         num_heads: Heads.
     """
 
@@ -110,7 +109,7 @@ class SwinTransformerV2(Backbone):
     """Swin Transformer V2; arguments and contract in `Backbone`.
 
     Any weights fit any windows. For other windows than a variant's change ``window`` alone: ``pretrained_window`` stays
-    what the weights were trained with. The paper's detectors and segmentors have windows of 16 and more in all stages:
+    what the weights were trained with. The paper's detectors and segmentors have windows of 16 and more, such as
     ``dict(SwinTransformerV2.archs['tiny_window8_256'], window=(16, 16, 16, 16))``.
     """
 
