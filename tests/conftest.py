@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 from parity import fill
 
 from mmvit_backbones import list_backbones
+from mmvit_backbones.backbones.t2t_vit import sinusoid
 
 DATA = Path(__file__).parent / 'data'
 ROOT = Path(__file__).parents[1]
@@ -46,9 +47,10 @@ def read_record(path):
 
 
 def authors_state(record, case=None):
-    """The authors' state dict with the weights of a recorded case, classifier included; constant buffers hold zeros.
+    """The authors' state dict with the weights of a recorded case, classifier included.
 
-    Norms of the dense model that a case's ``out_indices`` do without are left out.
+    Of constant buffers, positions are the sinusoids of T2T-ViT's, and others, which nobody loads, hold zeros. Norms of the
+    dense model that a case's ``out_indices`` do without are left out.
     """
     case = case or {}
     scales = {**case.get('fill_scale', record.get('fill_scale', {})), **case.get('scale', {})}
@@ -58,11 +60,30 @@ def authors_state(record, case=None):
         if key.split('.')[0] in absent:
             continue
         if key in record.get('computed', ()):
-            state[key] = torch.zeros(shape)
+            state[key] = sinusoid(*shape[1:]) if key == 'pos_embed' else torch.zeros(shape)
             continue
         factor = next((value for end, value in scales.items() if key.endswith(end)), 1)
         state[key] = torch.from_numpy(fill(key, shape)).view(shape) * factor
     return state
+
+
+def pytest_collection_finish(session):
+    """Tests that need a GPU, asked for where there is none, are no success."""
+    if session.config.option.markexpr == 'gpu' and not torch.cuda.is_available():
+        pytest.exit(f'PyTorch {torch.__version__} finds no GPU here: nothing was tested', returncode=2)
+
+
+def pytest_runtest_setup(item):
+    """Other choices, such as -m long, leave out what needs a GPU where there is none."""
+    if item.get_closest_marker('gpu') and not torch.cuda.is_available():
+        pytest.skip('needs a GPU')
+
+
+@pytest.fixture(params=['cpu', pytest.param('cuda', marks=pytest.mark.gpu)])
+def device(request, monkeypatch):
+    """The CPU, and, where -m gpu asks for it, the GPU, with all digits of float32."""
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    return request.param
 
 
 @pytest.fixture(params=sorted(SMALLEST))
@@ -81,6 +102,17 @@ def tiny(name, **options):
     """A backbone with the smallest variant's settings, but at most two blocks a stage: small enough to train."""
     row = backbone_class(name).archs[name.split('/')[1]]
     return build(name, arch=dict(row, depths=tuple(min(depth, 2) for depth in row['depths'])), **options)
+
+
+def hide(folder, *packages):
+    """Python finds none of the packages where PYTHONPATH names the folder."""
+    (folder / 'sitecustomize.py').write_text(f"""if True:
+        import sys
+        class Hidden:
+            def find_spec(self, name, path=None, target=None):
+                if name.split('.')[0] in {packages}:
+                    raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
+        sys.meta_path.insert(0, Hidden())""")
 
 
 def call(*command, status=0, **environment):

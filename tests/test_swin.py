@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from conftest import DATA, authors_state, build, read_record, tiny
 from torch.torch_version import TorchVersion
 
-from mmvit_backbones.backbones.swin import ShiftedWindowAttention, shifted_windows
 from mmvit_backbones.checkpoints import CheckpointError, load_checkpoint
+from mmvit_backbones.layers import RelativePositionBias, ShiftedWindowAttention, shifted_windows
 
 TABLE = 'layers.{}.blocks.{}.attn.relative_position_bias_table'
 
@@ -43,7 +43,7 @@ def attention_between_tokens(module, x, shift):
 @pytest.mark.parametrize('size', [(5, 5), (10, 15), (11, 8), (3, 12), (5, 6), (2, 4)])
 def test_who_attends_to_whom(size, shift):
     torch.manual_seed(0)
-    module = ShiftedWindowAttention(16, 2, window=5)
+    module = ShiftedWindowAttention(16, 2, RelativePositionBias((5, 5), 2))
     for p in module.parameters():
         torch.nn.init.normal_(p)
     x = torch.randn(2, *size, 16)

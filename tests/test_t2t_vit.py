@@ -13,20 +13,20 @@ CASES = [(name, kind, i) for name in RECORDS for kind in ('cases', 'derived_case
 
 
 @pytest.mark.parametrize('name, kind, i', CASES)
-def test_numbers(name, kind, i):
+def test_numbers(device, name, kind, i):
     record = read_record(DATA / f't2t_vit/{name}.json')
     case = record[kind][i]
     model = build(f't2t_vit/{name}', out_norm=False)
     state = authors_state(record, case)
-    model.load_state_dict({**state, 'pos_embed': sinusoid(*state['pos_embed'].shape[1:])})
+    model.load_state_dict(state)
     found = {}
     model.stages[2].downsample.register_forward_hook(lambda *call: found.update(project=call[-1].permute(0, 3, 1, 2)))
     with torch.no_grad():
-        *levels, pooled = model(torch.from_numpy(image(case['input'], case['input_seed'])))
+        *levels, pooled = model.to(device)(torch.from_numpy(image(case['input'], case['input_seed'])).to(device))
     found.update(zip(('token1', 'token2', 'norm'), levels))
     for expected in case['outputs']:
         if not expected['name'].startswith('soft_split'):  # the patches, which are never copied out
-            assert compare(found.pop(expected['name']).numpy(), expected) < 1e-4, expected['name']
+            assert compare(found.pop(expected['name']).cpu().numpy(), expected) < 1e-4, expected['name']
     assert not found
     assert pooled.shape[2:] == tuple(-(-side // 2) for side in expected['shape'][2:])
 

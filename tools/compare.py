@@ -3,9 +3,12 @@
     python tools/compare.py --method mask_rcnn --schedule 1x
     python tools/compare.py --family cswin swin --format csv --out table.csv
     python tools/compare.py --method upernet --runs work_dirs --plot upernet.svg --html comparison.html
+    python tools/compare.py --method classification
+    python tools/compare.py --under mmdet::retinanet/retinanet_r50_fpn_1x_coco.py --family swin pvt_v2
 
-Counts whole detectors and segmentors on the meta device (a third of a second each). --update-docs writes the tables of
-README.md and docs/model_zoo.md, and model-index.yml with its metafiles.
+Counts whole detectors, segmentors and classifiers on the meta device (a third of a second each). Own runs stand beside the
+row that has their backbone, method, schedule and pre-training, or in a row of their own. --update-docs writes the tables
+of README.md and docs/model_zoo.md, and model-index.yml with its metafiles.
 """
 import argparse
 import os
@@ -16,10 +19,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from mmvit_backbones.engine.config import INSTALL, UsageError, run
+from mmvit_backbones import list_backbones
+from mmvit_backbones.engine.config import INSTALL, UsageError, load_config, run
 from mmvit_backbones.files import replacing
-from mmvit_backbones.results import (FAMILIES, METHODS, compare, config_name, find_runs, load_results, read_run,
-                                     read_speed, to_csv, to_markdown, to_rich)
+from mmvit_backbones.results import (FAMILIES, METHODS, compare, compare_under, config_name, find_runs, load_results,
+                                     own_rows, read_run, read_speed, to_csv, to_markdown, to_rich)
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs'
@@ -33,6 +37,10 @@ def parse_args():
     rows.add_argument('--schedule', nargs='+', metavar='NAME', help='such as 1x, 3x, 160k')
     rows.add_argument('--pretrain', nargs='+', metavar='NAME', help='such as in1k, in22k, moby')
     rows.add_argument('--config', nargs='+', metavar='NAME', help='configs, with or without folder and ending')
+    parser.add_argument(
+        '--under', metavar='CONFIG',
+        help="all backbones, or those of --family, in the model of this config, ours, yours or OpenMMLab's (mmdet::...), with "
+        'their published ImageNet top-1')
     parser.add_argument('--runs', nargs='+', metavar='DIR', help='work directories of own runs, or folders of such')
     parser.add_argument('--speed', metavar='FILE', help='measurements of the backbones, from tools/benchmark.py --json FILE')
     parser.add_argument('--no-count', action='store_true', help='published figures alone')
@@ -44,13 +52,14 @@ def parse_args():
     return parser.parse_args()
 
 
-def choose(args):
-    """The rows that are asked for.
+def choose(args, runs):
+    """The rows that are asked for, among them those of own runs that no paper has.
 
     Raises:
         UsageError: No row has a value, or no row has all of them.
     """
     every = load_results()
+    every += own_rows(runs, every)
     rows = every if args.method else [row for row in every if row.task != 'imagenet']
     for key in ('family', 'method', 'schedule', 'pretrain', 'config'):
         wanted = getattr(args, key)
@@ -69,6 +78,22 @@ def choose(args):
     return rows
 
 
+def under(args):
+    """The config of --under, and the names of the backbones to put into it.
+
+    Raises:
+        UsageError: There is no such config or family, or an option for published rows is given.
+    """
+    for key in ('method', 'schedule', 'pretrain', 'config', 'no_count'):
+        if getattr(args, key):
+            raise UsageError(f'--under is about one config and counts; give no --{key.replace("_", "-")} with it')
+    for family in args.family or ():
+        if family not in FAMILIES:
+            raise UsageError(f'--family {family}: there is no such family. Known: {", ".join(FAMILIES)}')
+    cfg = load_config(args.under)
+    return cfg, [name for name in list_backbones() if name.split('/')[0] in (args.family or FAMILIES)]
+
+
 def write(path, text):
     """Writes a file as a whole or not at all."""
     try:
@@ -85,19 +110,24 @@ def main():
     if args.update_docs and not (ROOT / 'README.md').is_file():
         raise UsageError(f"--update-docs writes the README and the tables of the repository, but {ROOT} is not one: call a checkout's "
                          'tools/compare.py')
-    rows = choose(args)
     runs = [read_run(folder, CONFIGS) for folder in find_runs(args.runs or ())]
     speed = read_speed(args.speed) if args.speed else None
     errors = Console(stderr=True)
+
+    def progress(rows):
+        return track(rows, 'counting', console=errors, transient=True)
+
     try:
-        entries = compare(rows, None if args.no_count else CONFIGS, runs, speed,
-                          lambda rows: track(rows, 'counting', console=errors, transient=True))
+        if args.under:
+            entries = compare_under(*under(args), runs, speed, progress)
+        else:
+            entries = compare(choose(args, runs), None if args.no_count else CONFIGS, runs, speed, progress)
     except ModuleNotFoundError as error:
         raise UsageError(f'Counting needs the package {error.name!r}, which is not installed. {INSTALL}, or give '
                          '--no-count') from error
     other = [run for run in runs if all(run not in entry.runs for entry in entries)]
     if other:
-        errors.print('Runs without a row here: ' + ', '.join(f'{run.work_dir} ({run.config})' for run in other), style='yellow',
+        errors.print('Runs without a row here: ' + ', '.join(f'{run.work_dir} ({run.name})' for run in other), style='yellow',
                      markup=False)
     if args.update_docs:
         from mmvit_backbones.results.documents import documents

@@ -19,8 +19,8 @@ from torch.torch_version import TorchVersion
 
 from mmvit_backbones import list_backbones
 from mmvit_backbones.checkpoints import check_model, load_checkpoint, locate, read_checkpoint, use_reader
-from mmvit_backbones.engine.config import (UsageError, add_trust_argument, image_size, load_config, remove_pretrained,
-                                           run)
+from mmvit_backbones.engine.config import (UsageError, add_backbone_argument, add_trust_argument, image_size,
+                                           load_config, remove_pretrained, run)
 from mmvit_backbones.files import replacing
 
 OPSET = 18
@@ -32,6 +32,7 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('model', metavar='NAME|CONFIG', help='backbone, or config file')
     parser.add_argument('checkpoint', nargs='?', help='file, URL or mmvit://<family>/<variant>; random weights without')
+    add_backbone_argument(parser)
     parser.add_argument('--backbone-only', action='store_true', help='export the backbone of a CONFIG')
     parser.add_argument('--format', choices=['onnx', 'torch'], default='onnx', help='torch: torch.export [%(default)s]')
     parser.add_argument('--size', type=image_size, required=True, help='HEIGHTxWIDTH of the image in pixels')
@@ -79,9 +80,11 @@ def build(args):
         known = list_backbones()
         if args.model not in known:
             raise UsageError(f'{args.model} is neither a config file (.py) nor a backbone. Known: {", ".join(known)}')
+        if args.backbone:
+            raise UsageError(f'--backbone {args.backbone} takes the place of one in a CONFIG, but {args.model} is a backbone')
         cfg = known[args.model]
     else:
-        cfg = load_config(args.model)
+        cfg = load_config(args.model, backbone=args.backbone, pretrained=False)
         remove_pretrained(cfg.model)
         init_default_scope(cfg.default_scope)
         cfg = cfg.model.backbone if args.backbone_only else cfg.model

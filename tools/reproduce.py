@@ -3,6 +3,7 @@
     python tools/reproduce.py maskrcnn_cswin_t_coco
     python tools/reproduce.py cswin/tiny/mask_rcnn/1x --data-root /data/coco --run
     python tools/reproduce.py upernet_swin_t_ade20k --dry-run
+    python tools/reproduce.py maskrcnn_swin_t_coco --backbone pvt_v2/b2        # that recipe with another backbone
 
 A row is named by its config or by <family>/<variant>/<method>/<schedule>/<pretrain>, or the beginning of that. Without
 --run the commands are printed. A run that was interrupted goes on, and one that has finished is only evaluated. Its
@@ -19,8 +20,9 @@ from pathlib import Path
 import torch
 
 from mmvit_backbones.checkpoints import CheckpointError, locate
-from mmvit_backbones.engine.config import DATA_ADVICE, Options, UsageError, load_config, missing_data, run
-from mmvit_backbones.results import SCORES, find_logs, load_results, read_run, resolve, training_length
+from mmvit_backbones.engine.config import (DATA_ADVICE, Options, UsageError, add_backbone_argument, load_config,
+                                           missing_data, remove_pretrained, run, run_name)
+from mmvit_backbones.results import SCORES, find_logs, load_results, read_recipe, read_run, resolve, training_length
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = Path(os.path.relpath(ROOT))
@@ -29,6 +31,8 @@ HERE = Path(os.path.relpath(ROOT))
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('names', nargs='+', metavar='ROW|CONFIG', help='what to reproduce, one after the other')
+    add_backbone_argument(parser)
+    parser.add_argument('--no-pretrained', action='store_true', help='train from random weights')
     parser.add_argument('--data-root', help='folder of the data set, in place of the one that the config names')
     parser.add_argument(
         '--work-dirs', default='work_dirs', metavar='DIR', help='folder with a work directory for each config [%(default)s]')
@@ -74,7 +78,7 @@ def check(cfg):
         missing += [*data, DATA_ADVICE]
     source = (cfg.model.backbone.get('init_cfg') or {}).get('checkpoint')
     if source is None:
-        notes.append('No weights are published: this trains from random weights')
+        notes.append('This trains from random weights')
     else:
         try:
             path = locate(source, fetch=False)
@@ -92,16 +96,19 @@ def check(cfg):
 def commands(config, cfg, rows, args):
     """The commands that reproduce a config: training unless it is done, evaluation with several scales where that is
     published, the table."""
-    path, tools, work_dir = HERE / 'configs' / f'{config}.py', HERE / 'tools', Path(args.work_dirs, config)
+    path, tools = HERE / 'configs' / f'{config}.py', HERE / 'tools'
+    work_dir = Path(args.work_dirs, run_name(path, args.backbone))
     docs = re.search(rf'dist_train\.sh configs/{config}\.py (\d+)(.*)', path.read_text(encoding='utf-8'))
     theirs, flags = int(docs[1]), docs[2].split()
     gpus = args.gpus if args.gpus is not None else torch.cuda.device_count() or theirs
     options = (['--data-root', args.data_root] if args.data_root else []) + ['--work-dir', work_dir]
     settings = ['--cfg-options', *args.cfg_options] if args.cfg_options else []
+    backbone = ['--backbone', args.backbone] if args.backbone else []
     found = []
     done = read_run(work_dir, HERE / 'configs') if find_logs(work_dir) else None
     if done is None or not done.finished:
         train = ['bash', tools / 'dist_train.sh', path, gpus] if gpus > 1 else ['python', tools / 'train.py', path]
+        train += backbone + (['--no-pretrained'] if args.no_pretrained else [])
         train += flags if gpus else []  # mixed precision needs a GPU
         train += ['--auto-scale-lr'] if max(gpus, 1) != theirs else []
         saved = [path for pattern in ('last_checkpoint', 'epoch_*.pth', 'iter_*.pth') for path in work_dir.glob(pattern)]
@@ -110,8 +117,9 @@ def commands(config, cfg, rows, args):
     length, unit = training_length(cfg, path)
     last = f'{dict(epochs="epoch", iterations="iter")[unit]}_{length}.pth'
     if any(row.miou_ms is not None for row in rows) and (done is None or 'miou_ms' not in done.last):
-        found.append(['python', tools / 'test.py', path, work_dir / last, '--tta', *options, *settings])
-    found.append(['python', tools / 'compare.py', '--config', config, '--runs', work_dir])
+        found.append(['python', tools / 'test.py', path, work_dir / last, '--tta', *backbone, *options, *settings])
+    rows = ['--family', args.backbone.split('/')[0], '--method', read_recipe(cfg, path).method] if args.backbone else ['--config', config]
+    found.append(['python', tools / 'compare.py', *rows, '--runs', work_dir])
     return [[str(part) for part in command] for command in found]
 
 
@@ -127,9 +135,14 @@ def main():
     options = options.parse_args(['--cfg-options', *args.cfg_options] if args.cfg_options else []).cfg_options
     plans, lacking = [], []
     for config, rows in chosen.items():
-        cfg = load_config(str(ROOT / 'configs' / f'{config}.py'), args.data_root, options)
+        cfg = load_config(
+            str(ROOT / 'configs' / f'{config}.py'), args.data_root, options, args.backbone, not args.no_pretrained)
+        if args.no_pretrained:
+            remove_pretrained(cfg)
         missing, notes = check(cfg)
         lacking += [sentence for sentence in missing if sentence not in lacking]
+        if args.backbone:
+            notes.insert(0, f'with the backbone {args.backbone} in place of that one')
         plans.append((config, [*map(published, rows), *notes], commands(config, cfg, rows, args)))
     for config, notes, lines in plans:
         print('\n'.join([f'# {config}', *(f'# {note}' for note in notes), *(shlex.join(line) for line in lines), '']), flush=True)

@@ -48,12 +48,12 @@ def use_tta(cfg):
 def main():
     args = parse_args()
     use_reader(args.trust)
-    cfg = load_config(args.config, args.data_root, args.cfg_options)
+    cfg = load_config(args.config, args.data_root, args.cfg_options, args.backbone, pretrained=False)
     check_data(cfg, 'test_dataloader', 'test_evaluator')
     check_file(locate(args.checkpoint))
     remove_pretrained(cfg.model)  # the checkpoint holds all of the model
     set_launcher(cfg, args.launcher, args.local_rank)
-    cfg.work_dir = work_dir(cfg, args.config, args.work_dir)
+    cfg.work_dir = work_dir(cfg, args.work_dir, args.backbone)
     cfg.load_from = args.checkpoint
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmvit_backbones.CheckModelHook', whole=True)]
     segmentor = cfg.default_scope == 'mmseg'

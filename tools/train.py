@@ -43,9 +43,9 @@ def parse_args():
 def main():
     args = parse_args()
     use_reader(args.trust)
-    cfg = load_config(args.config, args.data_root, args.cfg_options)
+    cfg = load_config(args.config, args.data_root, args.cfg_options, args.backbone, not args.no_pretrained)
     set_launcher(cfg, args.launcher, args.local_rank)
-    cfg.work_dir = work_dir(cfg, args.config, args.work_dir)
+    cfg.work_dir = work_dir(cfg, args.work_dir, args.backbone)
     cfg.code = code_state()
     check_data(cfg, 'train_dataloader', *(['val_dataloader', 'val_evaluator'] if cfg.get('val_cfg') else []))
     if args.no_pretrained:

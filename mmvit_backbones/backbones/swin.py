@@ -7,78 +7,14 @@ Facts from SwinTransformer/Swin-Transformer-Object-Detection@c7b2011 (MIT, Micro
 microsoft/Swin-Transformer@f82860b, the classifier. The former shifts in the last stage too, where a single window may
 cover the map; the latter does not. Left out: absolute position embedding, which no published model has.
 """
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence
 
-import torch
 from torch import Tensor, nn
 
-from ..layers import (Groups, Mlp, PatchEmbed, PatchMerging, PreNormBlock, RelativePositionBias, group_attention,
-                      pad_to_multiple, reorder, sort_windows)
+from ..layers import (Mlp, PatchEmbed, PatchMerging, PreNormBlock, RelativePositionBias, ShiftedWindowAttention,
+                      shifted_windows)
 from ..registry import MODELS
 from .base import Backbone, Stage
-
-
-def shifted_windows(size: Tuple[int, int, int], window: int, shift: int,
-                    device: torch.device) -> Tuple[Groups, Tensor]:
-    """Windows of maps that are rolled up and to the left (section 3.2).
-
-    Rolling brings the top of a map into its last row of windows, and the left into the last column. There tokens from
-    opposite ends of the map must not meet. Windows are sorted by the ends that they hold, in two and two at most four
-    blocks, so that one mask serves a block.
-
-    Args:
-        size: B, H, W of the maps; the window divides H and W.
-        window: Its side in tokens.
-        shift: In tokens, less than the window; 0 for windows that are not shifted.
-        device: Of the results.
-
-    Returns:
-        The windows, and the masks, (blocks, 1, window ** 2, window ** 2), to be added to the logits.
-    """
-    tokens = torch.arange(size[0] * size[1] * size[2], device=device).view(size).roll((-shift, -shift), (1, 2))
-    windows = tokens.unfold(1, window, window).unfold(2, window, window)  # (B, rows, columns, window, window)
-    end = torch.arange(window, device=device).ge(window - shift).int()  # which of two, 0 or 1
-    apart = (end[:, None] - end).abs()
-    together = torch.zeros_like(apart)
-    rows, cols = [count - int(shift > 0) for count in windows.shape[1:3]]
-    blocks, masks = [], []
-    for row, row_mask in ((windows[:, :rows], together), (windows[:, rows:], apart)):
-        for block, col_mask in ((row[:, :, :cols], together), (row[:, :, cols:], apart)):
-            if block.numel():
-                blocks.append(block.flatten(3).flatten(0, 2))
-                # (query row, query column, key row, key column)
-                mask = row_mask[:, None, :, None] | col_mask[:, None, :]
-                masks.append(mask.flatten(2).flatten(0, 1))
-    # -100, not minus infinity, is the authors'
-    return sort_windows(blocks, [(window, window)] * len(blocks)), torch.stack(masks)[:, None] * -100.
-
-
-class ShiftedWindowAttention(nn.Module):
-    """Softmax attention inside windows with relative position bias (section 3.2).
-
-    The map is padded at the bottom and the right. Padded tokens are zeros before the projections and take part in the
-    softmax with what the bias of these makes of them: published weights were trained so.
-
-    Args:
-        dim: Channels.
-        num_heads: Heads.
-        window: Side of a window in tokens.
-    """
-
-    def __init__(self, dim: int, num_heads: int, window: int) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.position = RelativePositionBias((window, window), num_heads)
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor, groups: Groups, masks: Tensor) -> Tensor:
-        """(B, H, W, C), and `shifted_windows` of the padded map -> (B, H, W, C)"""
-        H, W = x.shape[1:3]
-        x, _, _ = pad_to_multiple(x, self.position.window)
-        q, k, v = self.qkv(reorder(x.flatten(0, 2), groups.index, groups.inverse)).chunk(3, dim=-1)
-        out = group_attention(q, k, v, groups, self.num_heads, (self.position() + masks).unbind())
-        return self.proj(reorder(out, groups.inverse, groups.index).view(x.shape)[:, :H, :W])
 
 
 class SwinStage(Stage):
@@ -135,7 +71,7 @@ class SwinTransformer(Backbone):
         downsample = PatchMerging(dims[i - 1], dims[i]) if i else None
         blocks = []
         for rate in drop_path:
-            attn = ShiftedWindowAttention(dims[i], heads[i], window)
+            attn = ShiftedWindowAttention(dims[i], heads[i], RelativePositionBias((window, window), heads[i]))
             blocks.append(PreNormBlock(dims[i], attn, Mlp(dims[i], int(dims[i] * ratio)), rate))
         return SwinStage(blocks, downsample, self.with_cp, window, shift_always=self.out_type == 'featmap')
 

@@ -2,6 +2,7 @@
 import gc
 import importlib
 import inspect
+import logging
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import traceback
 from argparse import ArgumentError, ArgumentParser, ArgumentTypeError
+from difflib import get_close_matches
 from pathlib import Path
 from typing import List, NoReturn, Optional, Tuple, Union
 
@@ -23,7 +25,10 @@ from mmengine.runner import Runner
 from .. import __version__
 from .data import data_faults, join, nodes
 from .errors import explain, near
+from .machine import limit_threads
 
+PACKAGES = 'mmdet', 'mmseg', 'mmpretrain'
+"""Those whose configs can be named by ``<package>::<path>``."""
 INSTALL = 'Install the OpenMMLab packages: pip install -e .[onedl] (README, section Installation)'
 DATA_ADVICE = ('Put the data there, or name its folder with --data-root DIR. The layouts are in the README, section Data; '
                '`python tools/make_shapes.py` makes a small set to try things on.')
@@ -33,6 +38,12 @@ LAUNCHERS = dict(
     mpi=("Open MPI's mpirun", ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE')))
 """{launcher: (the program that starts its processes, what that sets in their environment)}"""
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+KINDS = {
+    **dict.fromkeys(('optim_wrapper', 'train_cfg', 'val_cfg', 'test_cfg', 'default_hooks', 'env_cfg', 'randomness', *LOADERS), dict),
+    'custom_hooks': list, 'work_dir': str, 'load_from': str
+}  # yapf: disable
+DATA_KINDS = dict(metainfo=dict, ann_file=str, data_root=str)
+"""{key of a config, and of a data set: what it holds, if it is not None}"""
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
@@ -55,14 +66,21 @@ class Options(DictAction):
 
 def add_config_arguments(parser: ArgumentParser) -> None:
     """The arguments that every tool with a config has."""
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints [work_dirs/<name of the config>]')
+    parser.add_argument('config', help='config file, or one of OpenMMLab, such as mmdet::ssd/ssd300_coco.py')
+    add_backbone_argument(parser)
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints [work_dirs/<config>[-<backbone>]]')
     parser.add_argument('--data-root', help='folder of the data set, in place of the one that the config names')
     parser.add_argument(
         '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
         help='settings to change in the config, such as train_dataloader.batch_size=4 or key="[(a,b),(c,d)]"')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by older torch launchers')
+
+
+def add_backbone_argument(parser: ArgumentParser) -> None:
+    """The argument that every tool with a config has which can take another backbone."""
+    parser.add_argument(
+        '--backbone', metavar='NAME', help='<family>/<variant> that takes the place of the backbone in the config')
 
 
 def add_trust_argument(parser: ArgumentParser) -> None:
@@ -79,13 +97,26 @@ def image_size(text: str) -> Tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def load_config(path: str, data_root: Optional[str] = None, options: Optional[dict] = None) -> Config:
-    """Reads a config, with the data root and then the options in place.
+def load_config(path: str,
+                data_root: Optional[str] = None,
+                options: Optional[dict] = None,
+                backbone: Optional[str] = None,
+                pretrained: bool = True) -> Config:
+    """Reads a config, and puts a backbone, the data root and then the options in place.
+
+    Args:
+        path: A file; one that comes with OpenMMLab as ``<package>::<path>``, such as
+            ``mmdet::retinanet/retinanet_r50_fpn_1x_coco.py``.
+        data_root: As for `set_data_root`.
+        options: {key: value}
+        backbone: Name of `list_backbones`, for `set_backbone`.
+        pretrained: Whether that one gets its weights.
 
     Raises:
-        UsageError: There is no such file, it is no config of a model, an option does not fit into it, a number in it is
-            out of range, or a package that it builds on is not installed.
+        UsageError: There is no such file, it is no config of a model, a backbone or an option does not fit into it, a
+            number in it is out of range, or a package that it builds on is not installed.
     """
+    path = _find(path)
     cfg = _read(path)
     model = cfg.get('model')
     if not isinstance(model, dict) or 'type' not in model:
@@ -93,8 +124,6 @@ def load_config(path: str, data_root: Optional[str] = None, options: Optional[di
                          f'{"no model" if model is None else f"model={model!r}"}.{near("model", cfg)}')
     if data_root is not None:
         set_data_root(cfg, data_root)
-    if options:
-        _merge(cfg, options, path)
     scope = cfg.get('default_scope', 'mmengine')
     if not isinstance(scope, str):
         raise UsageError(f"{path}: default_scope must be the name of a package, such as 'mmdet', but is {scope!r}")
@@ -103,12 +132,43 @@ def load_config(path: str, data_root: Optional[str] = None, options: Optional[di
             importlib.import_module(package)
         except ImportError as error:
             raise UsageError(f'{path} needs {package}, which does not import: {error}. {INSTALL}') from error
+    _check_kinds(cfg, path)
+    if backbone is not None:
+        from .recipe import set_backbone  # which needs this module
+        set_backbone(cfg, backbone, **({} if pretrained else dict(init_cfg=None)))
+    start = cfg.get('load_from')
+    if options:
+        _merge(cfg, options, path)
+        _check_kinds(cfg, path)
+    if backbone is not None and pretrained and start and cfg.get('load_from') == start:
+        raise UsageError(f'{path}: load_from={start!r} is a model with the former backbone. Set another with '
+                         '--cfg-options load_from=FILE, or none with load_from=None')
     _check_numbers(cfg, path)
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
     if isinstance(optimizer.get('type'), str) and OPTIMIZERS.get(optimizer['type']) is None:
         raise UsageError(f'{path}: optim_wrapper.optimizer ({optimizer["type"]}): there is no optimizer of that type.'
                          f'{near(optimizer["type"], OPTIMIZERS.module_dict)}')
     return cfg
+
+
+def _find(path: str) -> str:
+    """The file that a config's name stands for."""
+    package, mark, inside = path.partition('::')
+    if not mark:
+        return path
+    if package not in PACKAGES:
+        packages = ', '.join(f'{name}::' for name in PACKAGES)
+        raise UsageError(f'{path}: expected one of {packages} before the path of a config')
+    try:
+        folder = Path(importlib.import_module(package).__path__[0], '.mim', 'configs')
+    except ImportError as error:
+        raise UsageError(f'{path} needs {package}, which does not import: {error}. {INSTALL}') from error
+    file = folder / inside
+    if not file.is_file():
+        names = {other.name: other.relative_to(folder).as_posix() for other in folder.glob('[!_]*/**/*.py')}
+        close = [f'{package}::{names[name]}' for name in get_close_matches(file.name, names, 3, .6)]
+        raise UsageError(f'{package} has no config {inside}.' + (f' Did you mean {" or ".join(close)}?' if close else ''))
+    return str(file)
 
 
 def _read(path: str) -> Config:
@@ -150,6 +210,20 @@ def _merge(cfg: Config, options: dict, path: str) -> None:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
         raise UsageError(f'--cfg-options {" ".join(options)} can not be put into {path}: {error.args[0]}') from error
+
+
+def _check_kinds(cfg: Config, path: str) -> None:
+    """Refuses parts of a config that are of another kind than the tools and OpenMMLab take apart unasked."""
+    for name, node in [('', cfg), *nodes(cfg, [key for key in LOADERS if isinstance(cfg.get(key), dict)])]:
+        for key, kind in (DATA_KINDS if name else KINDS).items():
+            if node.get(key) is not None and not isinstance(node[key], (list, tuple) if kind is list else kind):
+                raise UsageError(f'{path}: {name}{"." if name else ""}{key} must be a {kind.__name__}, but is {node[key]!r:.80}')
+    level = cfg.get('log_level', 'INFO')
+    if not isinstance(level, str) or not isinstance(logging.getLevelName(level), int):
+        raise UsageError(f'{path}: log_level must be the name of a level, such as INFO, but is {level!r}')
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 1 << 32):
+        raise UsageError(f'{path}: randomness.seed must be a whole number from 0 to 2**32 - 1, but is {seed!r}')
 
 
 def _check_numbers(cfg: Config, path: str) -> None:
@@ -233,7 +307,7 @@ def remove_pretrained(cfg: dict) -> None:
         if isinstance(init, dict) and init.get('type') == 'Pretrained':
             node['init_cfg'] = None
         if node.get('pretrained'):
-            node['pretrained'] = None
+            node['pretrained'] = False if node['pretrained'] is True else None
 
 
 def set_launcher(cfg: Config, launcher: str, local_rank: int) -> None:
@@ -265,13 +339,18 @@ def set_launcher(cfg: Config, launcher: str, local_rank: int) -> None:
         cfg.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', device_ids=None))
 
 
-def work_dir(cfg: Config, path: str, given: Optional[str]) -> str:
-    """The folder of a run: as given, else as the config says, else named after the config.
+def run_name(path: Union[str, Path], backbone: Optional[str] = None) -> str:
+    """The name of a run: that of its config, and that of the backbone which it was given."""
+    return '-'.join([Path(path).stem, *(backbone or '').split('/')]).rstrip('-')
+
+
+def work_dir(cfg: Config, given: Optional[str], backbone: Optional[str] = None) -> str:
+    """The folder of a run: as given, else as the config says, else named after the config, and after a new backbone.
 
     Raises:
         UsageError: It can not be written to.
     """
-    folder = given or cfg.get('work_dir') or str(Path('work_dirs', Path(path).stem))
+    folder = given or cfg.get('work_dir') or str(Path('work_dirs', run_name(cfg.filename, backbone)))
     check_folder(folder, '--work-dir')
     return folder
 
@@ -324,16 +403,18 @@ def code_state() -> str:
 
 
 def run(main) -> None:
-    """Calls a tool's main function, then ends its process group.
+    """Calls a tool's main function, with as many threads as it may have, then ends its process group.
 
     What the caller can put right ends with one line and exit status 2; `explain` finds it among the exceptions of others.
     """
     from ..checkpoints import CheckpointError
+    limit_threads()
     try:
         main()
     except (UsageError, CheckpointError) as error:
         _fail(str(error))
-    except (AssertionError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError, cv2.error) as error:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, SyntaxError, TypeError,
+            ValueError, cv2.error) as error:
         line = explain(error)
         if line is None:
             raise

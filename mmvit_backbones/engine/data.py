@@ -59,12 +59,21 @@ def data_faults(cfg: Config, *names: str) -> Iterator[str]:
             continue
         classes = (node.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
         if isinstance(classes, (list, tuple)):
-            yield from _class_faults(cfg, name, classes)
+            yield from class_faults(cfg, name, classes)
         if 'CocoDataset' in bases and node.get('ann_file'):
             yield from _coco_faults(name, node, classes, images)
         elif 'BaseSegDataset' in bases:
             dataset = DATASETS.build({**node, 'pipeline': [], 'serialize_data': False, '_scope_': cfg.get('default_scope')})
             yield from _segmentation_faults(name, dataset)
+
+
+def class_faults(cfg: Config, name: str, classes: List[str]) -> Iterator[str]:
+    """A sentence for each head of a config that has not as many classes as ``name`` has."""
+    for path, head in nodes(cfg.get('model'), None, 'model'):
+        number = head.get('num_classes')
+        if path.rstrip('.0123456789').endswith('_head') and number not in (None, len(classes)):
+            yield (f'{path}.num_classes is {number}, but {name} has {len(classes)} classes ({_some(classes)}). '
+                   'Set the one or the other')
 
 
 def picture_fault(path: str) -> Optional[str]:
@@ -82,14 +91,6 @@ def picture_fault(path: str) -> Optional[str]:
         reason = str(error).replace(repr(path), 'it')
         return f'is no picture or a damaged one ({reason})'
     return None
-
-
-def _class_faults(cfg: Config, name: str, classes: List[str]) -> Iterator[str]:
-    for path, head in nodes(cfg.get('model'), None, 'model'):
-        number = head.get('num_classes')
-        if path.rstrip('.0123456789').endswith('_head') and number not in (None, len(classes)):
-            yield (f'{path}.num_classes is {number}, but {name} has {len(classes)} classes ({_some(classes)}). '
-                   'Set the one or the other')
 
 
 def _read_coco(name: str, path: str) -> Tuple[Optional[str], dict]:

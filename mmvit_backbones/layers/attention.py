@@ -28,7 +28,9 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor] = None, sc
         scale = q.shape[-1]**-.5 if scale is None else scale
         out = (scale * q @ k.transpose(-2, -1) + bias).softmax(-1) @ v
     else:
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+        missing = max(q.shape[-1] - v.shape[-1], 0)  # most fused kernels want equal widths
+        wide = F.pad(v, (0, missing)) if missing else v
+        out = F.scaled_dot_product_attention(q, k, wide, attn_mask=bias, scale=scale)[..., :v.shape[-1]]
     return out.transpose(1, 2).flatten(2)
 
 

@@ -4,7 +4,7 @@ from typing import Dict, List, Sequence, Tuple, Union
 
 from ..files import replacing
 from .published import FAMILIES, SCORES, ResultsError
-from .table import TASK_SCORES, TITLES, Entry, by_method, size_text
+from .table import TITLES, Entry, by_method, score, size_text
 
 # Colours that differ in lightness as well, so that a print in grey keeps some of it; markers tell the rest.
 COLOURS = ('#0b3c8c', '#d1495b', '#2e8b57', '#8c510a', '#7b3fa0', '#e08214', '#1b9aaa', '#4d4d4d', '#c51b7d', '#5aae61',
@@ -23,9 +23,10 @@ def points(entries: Sequence[Entry]) -> Dict[Tuple[str, str], Dict[Tuple[str, st
         seen = set()
         for e in group:
             row = e.result
-            if e.common is None or row.config in seen or getattr(row, TASK_SCORES[row.task][0]) is None:
+            name = row.config or row.name
+            if e.common is None or name in seen or score(row) is None:
                 continue
-            seen.add(row.config)
+            seen.add(name)
             lines = panels.setdefault((method, row.schedule), {})
             lines.setdefault((row.family, row.pretrain), []).append(e)
     return panels
@@ -53,16 +54,14 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
     panels = points(entries)
     if not panels:
         raise ResultsError('There is nothing to plot: no row has both a published score and a counted cost')
-    style = {
-        family: (colour(family), MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]) for i, family in enumerate(FAMILIES)
-    }
+    style = {family: (colour(family), MARKERS[(i + shape(family)) % len(MARKERS)]) for i, family in enumerate(FAMILIES)}
     with matplotlib.rc_context({'font.size': 9, 'svg.fonttype': 'none', 'axes.spines.top': False, 'axes.spines.right': False}):
         figure = Figure(figsize=(11, 4.6 * len(panels)), layout='constrained')
         handles = {}
         for (left, right), ((method, schedule), lines) in zip(figure.subplots(len(panels), 2, squeeze=False, sharey='row'),
                                                               panels.items()):
             drawn = [e for rows in lines.values() for e in rows]
-            score = TASK_SCORES[drawn[0].result.task][0]
+            shown = score(drawn[0].result)
             size = ' or '.join(size_text(size) for size in sorted({e.common.size for e in drawn}))
             for axis, value, title in (
                     (left, lambda e: e.common.macs.all / 1e9, f'GMACs of the whole model at {size}, attention included'),
@@ -71,7 +70,7 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
                     rows = sorted(rows, key=value)
                     tint, marker = style[family]
                     line, fill = dict(in1k=('-', tint), in22k=(':', 'white')).get(pretrain, ('--', '0.8'))
-                    xs, ys = [value(e) for e in rows], [getattr(e.result, score) for e in rows]
+                    xs, ys = [value(e) for e in rows], [getattr(e.result, shown) for e in rows]
                     label = FAMILIES[family] + ('' if pretrain == 'in1k' else f', {pretrain}')
                     handles[label], = axis.plot(
                         xs, ys, color=tint, marker=marker, markersize=6, linewidth=1.4, linestyle=line,
@@ -80,17 +79,18 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
                         axis.annotate(
                             short_name(e), (x, y), (0, 5), textcoords='offset points', ha='center', fontsize=7, color=tint)
                         for run in e.runs:
-                            if run.finished and score in run.last:
+                            if (run.finished or run.weights) and shown in run.last:
                                 handles['own run'], = axis.plot(
-                                    x, run.last[score], '*', markersize=12, color='black', markerfacecolor=tint)
+                                    x, run.last[shown], '*', markersize=12, color='black', markerfacecolor=tint)
                 axis.set_xlabel(title)
                 axis.grid(alpha=.25)
                 axis.margins(.06, .1)
-            left.set_ylabel(f'{SCORES[score]}, published')
-            left.set_title(f'{TITLES[method]}, {schedule}', loc='left', fontweight='bold')
+            left.set_ylabel(f'{SCORES[shown]}, published')
+            left.set_title(f'{TITLES.get(method, method)}, {schedule}', loc='left', fontweight='bold')
         names = [*FAMILIES.values(), 'own run']
         labels = sorted(handles, key=lambda label: (names.index(label.split(',')[0]), label))
-        figure.legend([handles[label] for label in labels], labels, loc='outside right upper', frameon=False)
+        figure.legend([handles[label] for label in labels], labels, loc='outside right upper', frameon=False,
+                      ncols=1 + len(labels) // (24 * len(panels)))
         try:
             with replacing(Path(path)) as part:
                 figure.savefig(part, dpi=200, format=Path(path).suffix[1:])
@@ -104,8 +104,16 @@ def colour(family: str) -> str:
     return COLOURS[list(FAMILIES).index(family) % len(COLOURS)]
 
 
+def shape(family: str) -> int:
+    """How many families before it have its colour: the two together tell a family."""
+    return list(FAMILIES).index(family) // len(COLOURS)
+
+
 def short_name(e: Entry) -> str:
-    """A variant in few letters, with a question mark where its score is not verified: T, B2-LI, S?"""
-    variant = (e.result.arch or e.result.backbone).removeprefix('gg_').removeprefix('t2t_vit_')
-    letter = dict(tiny='T', small='S', medium='M', base='B', large='L').get(variant, variant.upper().replace('_', '-'))
-    return letter if e.result.verified else f'{letter}?'
+    """A variant in few letters, without its family, with a question mark where its score is not verified: T, B2-LI, S?"""
+    family = e.result.family
+    own = {*family.split('_'), family.replace('_', '')}
+    sizes = dict(tiny='T', small='S', medium='M', base='B', large='L', huge='H')
+    parts = [part for part in (e.result.arch or e.result.backbone).split('_') if part not in own]
+    letters = '-'.join(sizes.get(part, part.upper()) for part in parts)
+    return letters if e.result.verified else f'{letters}?'

@@ -1,29 +1,27 @@
 """The papers' results, as data: one file a family, ``papers/<family>.json``."""
 import json
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
+from .. import list_backbones
 from ..engine.config import UsageError
 
 Number = Union[int, float]
 
 FOLDER = Path(__file__).parent / 'papers'
-FAMILIES: Dict[str, str] = {
-    'cswin': 'CSWin', 'swin': 'Swin', 'pvt': 'PVT', 'pvt_v2': 'PVTv2', 'twins_pcpvt': 'Twins-PCPVT',
-    'twins_svt': 'Twins-SVT', 'msg_transformer': 'MSG-Transformer', 'shuffle_transformer': 'Shuffle Transformer',
-    'gg_transformer': 'GG-Transformer', 'sg_former': 'SG-Former', 'fcvit': 'FCViT', 't2t_vit': 'T2T-ViT'
-}  # yapf: disable
-"""{family: its name in print}, in the order of all tables."""
 TASKS = 'imagenet', 'coco', 'ade20k'
 METHODS: Dict[str, str] = {
     'mask_rcnn': 'Mask R-CNN', 'cascade_mask_rcnn': 'Cascade Mask R-CNN', 'retinanet': 'RetinaNet',
-    'upernet': 'UPerNet', 'semantic_fpn': 'Semantic FPN'
+    'upernet': 'UPerNet', 'semantic_fpn': 'Semantic FPN', 'ocrnet': 'OCRNet'
 }  # yapf: disable
 """{method: its name in print} of the methods that have configs here."""
 OTHER_METHODS: Dict[str, str] = {
-    'atss': 'ATSS', 'detr': 'DETR', 'gfl': 'GFL', 'htc_plus_plus': 'HTC++', 'mask_reppoints_v2': 'Mask RepPoints v2',
-    'reppoints_v2': 'RepPoints v2', 'sparse_rcnn': 'Sparse R-CNN', 'trans2seg': 'Trans2Seg',
+    'atss': 'ATSS', 'detr': 'DETR', 'faster_rcnn': 'Faster R-CNN', 'gfl': 'GFL', 'htc_plus_plus': 'HTC++',
+    'mask_reppoints_v2': 'Mask RepPoints v2', 'reppoints_v2': 'RepPoints v2', 'sparse_rcnn': 'Sparse R-CNN',
+    'dpt': 'DPT', 'segmenter_linear': 'Segmenter, linear', 'segmenter_mask': 'Segmenter, mask transformer',
+    'setr_mla': 'SETR-MLA', 'setr_naive': 'SETR-Naive', 'setr_pup': 'SETR-PUP', 'trans2seg': 'Trans2Seg',
     'classification': 'ImageNet classification'
 }  # yapf: disable
 """The same of methods whose results are data only."""
@@ -45,7 +43,7 @@ class Result:
         task: 'imagenet', 'coco' or 'ade20k'.
         method: Such as 'mask_rcnn'; 'classification' for ImageNet.
         backbone: Name as printed.
-        schedule: '1x', '3x', '160k' (iterations), '300e' (epochs), ...
+        schedule: '1x', '3x', '160k' (iterations), '300e' (epochs), ...; 'unknown' where the source does not say.
         pretrain: 'in1k', 'in22k', 'moby', or 'none'.
         source: Where the figures stand.
         variant: The variant of `list_backbones`, with '_22k' for weights of ImageNet-22k; None for models that this
@@ -58,6 +56,7 @@ class Result:
         box_ap, mask_ap, ap, miou, miou_ms, top1, top5: Scores in percent; ``ap`` holds further ones by name, ``miou_ms``
             is of several scales and flips.
         crop: Height and width of training crops.
+        window: Side of the windows in tokens, where it is not the variant's own.
         scale, testing: Size of test images, and how they are tested, where it is not usual.
         fps, gpu_img_per_s, cpu_latency_ms: Speed, as measured by the authors.
         verified: False for figures that are recollected.
@@ -85,6 +84,7 @@ class Result:
     top1: Optional[Number] = None
     top5: Optional[Number] = None
     crop: Optional[Tuple[int, int]] = None
+    window: Optional[int] = None
     scale: Optional[str] = None
     testing: Optional[str] = None
     fps: Optional[Number] = None
@@ -102,7 +102,15 @@ class Result:
     @property
     def arch(self) -> Optional[str]:
         """The variant of `list_backbones`, whatever it was pre-trained on; None for models that are not there."""
-        return self.variant and self.variant.removesuffix('_22k')
+        if self.variant is None or f'{self.family}/{self.variant}' in _BACKBONES:
+            return self.variant
+        return re.sub('_(22k|in21k)$', '', self.variant)
+
+    @property
+    def title(self) -> str:
+        """The backbone in tables, with what else tells the row from its neighbours."""
+        parts = [self.backbone, self.window and f'windows of {self.window}', self.testing]
+        return ', '.join(part for part in parts if part)
 
 
 _AMOUNTS = 'params_m', 'flops_g', 'fps', 'gpu_img_per_s', 'cpu_latency_ms'
@@ -120,7 +128,13 @@ def load_results(folder: Union[str, Path] = FOLDER) -> List[Result]:
     Raises:
         ResultsError: A file is missing or damaged; the message names the row and what is wrong with it.
     """
-    return [result for family in FAMILIES for result in _read(Path(folder, f'{family}.json'), family)]
+    results = []
+    for family in FAMILIES:
+        path = Path(folder, f'{family}.json')
+        data = _read(path)
+        notes = data['cost_notes']
+        results += [_result(row, family, notes, f'{path}, result {i}') for i, row in enumerate(data['results'], 1)]
+    return results
 
 
 def config_name(path: str) -> str:
@@ -148,17 +162,18 @@ def resolve(name: str, results: Sequence[Result]) -> List[Result]:
     return found
 
 
-def _read(path: Path, family: str) -> List[Result]:
+def _read(path: Path) -> dict:
     try:
         data = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError:
         raise ResultsError(f'{path} does not exist') from None
     except ValueError as error:
         raise ResultsError(f'{path} is damaged: {error}') from error
-    if not isinstance(data, dict) or not isinstance(data.get('results'), list) \
-            or not isinstance(data.get('cost_notes'), dict):
-        raise ResultsError(f'{path} must hold an object with a list "results" and an object "cost_notes"')
-    return [_result(row, family, data['cost_notes'], f'{path}, result {i}') for i, row in enumerate(data['results'], 1)]
+    expected = dict(name=str, paper=str, cost_notes=dict, results=list)
+    if not isinstance(data, dict) or not all(isinstance(data.get(key), kind) for key, kind in expected.items()):
+        raise ResultsError(f'{path} must hold an object with the texts "name" and "paper", an object "cost_notes" and a '
+                           'list "results"')
+    return data
 
 
 def _result(row: dict, family: str, notes: Dict[str, str], where: str) -> Result:
@@ -188,6 +203,7 @@ def _result(row: dict, family: str, notes: Dict[str, str], where: str) -> Result
         size = row.get(key, [1, 1])
         check(isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size), key,
               'a height and a width in pixels')
+    check(type(row.get('window', 1)) is int and row.get('window', 1) > 0, 'window', 'a whole number above 0')
     check(isinstance(row.get('verified', True), bool), 'verified', 'true or false')
     chosen = row.get('cost_notes', [])
     check(isinstance(chosen, list) and all(note in notes for note in chosen), 'cost_notes', f'a list of {", ".join(notes)}')
@@ -198,3 +214,14 @@ def _result(row: dict, family: str, notes: Dict[str, str], where: str) -> Result
 
 def _is_number(value: object) -> bool:
     return type(value) in (int, float)
+
+
+_BACKBONES = list_backbones()
+_PAPERS = {
+    path.stem: _read(path)
+    for path in sorted(FOLDER.glob('*.json')) if any(name.startswith(f'{path.stem}/') for name in _BACKBONES)
+}
+FAMILIES: Dict[str, str] = {family: data['name'] for family, data in _PAPERS.items()}
+"""{family: its name in print}, in the order of all tables: those that have a backbone and a file of results."""
+PAPERS: Dict[str, str] = {family: data['paper'] for family, data in _PAPERS.items()}
+"""{family: address of its paper}"""

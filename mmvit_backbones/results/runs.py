@@ -8,9 +8,13 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, 
 from mmengine.config import Config
 
 from .dumped import open_regular, read_dumped
-from .published import ResultsError
+from .published import FAMILIES, Result, ResultsError, load_results
+from .settings import Recipe, read_pretrain, read_recipe, shown, table_of, training_length
 
-METRICS = {'coco/bbox_mAP': ('box_ap', 100), 'coco/segm_mAP': ('mask_ap', 100), 'mIoU': ('miou', 1)}
+METRICS = {
+    'coco/bbox_mAP': ('box_ap', 100), 'coco/segm_mAP': ('mask_ap', 100), 'mIoU': ('miou', 1),
+    'accuracy/top1': ('top1', 1), 'accuracy/top5': ('top5', 1)
+}  # yapf: disable
 """{metric as mmengine logs it: (its name here, factor to percent)}"""
 _PLACES = 'work_dir', 'launcher', 'resume', 'code', 'local_rank', 'model_wrapper_cfg'
 _WORKERS = 'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor'
@@ -25,23 +29,31 @@ class Run:
 
     Attributes:
         work_dir: The folder.
-        config: Name of its config, without folder and ending.
+        name: Of its config, without folder and ending.
+        config: Of this package, the config that it is compared with: its own, or the one of the published row that has its
+            backbone, method, schedule and pre-training; None where there is neither.
+        recipe: What it trained.
+        weights: What was evaluated, where nothing was trained.
         iterations: That it has trained.
         length: Of the whole training, in epochs or iterations, and what it counts: (12, 'epochs').
         progress: Of these, how many are done.
         last, best: Scores in percent by name, of the last evaluation and of each score's best one: box_ap, mask_ap,
-            miou, and miou_ms for an evaluation with test-time augmentation.
-        changes: How its settings differ from this package's config, 'key: ours -> its'.
+            miou, miou_ms for an evaluation with test-time augmentation, top1, top5.
+        changes: How its settings differ from ``config``, else from the one with its name, 'key: ours -> its'; None where this
+            package has neither, or nothing was trained.
         code: The package's version and git state; None for runs of another training script.
     """
     work_dir: Path
-    config: str
+    name: str
+    config: Optional[str]
+    recipe: Recipe
+    weights: Optional[str]
     iterations: int
     length: Tuple[int, str]
     progress: int
     last: Dict[str, float]
     best: Dict[str, float]
-    changes: Tuple[str, ...]
+    changes: Optional[Tuple[str, ...]]
     code: Optional[str]
 
     @property
@@ -50,8 +62,15 @@ class Run:
 
     @property
     def state(self) -> str:
-        """How far it is, such as '8 of 12 epochs'."""
-        return f'{self.progress} of {self.length[0]} {self.length[1]}'
+        """How far it is, such as '8 of 12 epochs', or what was evaluated."""
+        return f'{self.progress} of {self.length[0]} {self.length[1]}' if self.weights is None else f'weights {self.weights}'
+
+    def belongs_to(self, row: Result) -> bool:
+        """Whether it stands beside a row: that of its config, or the one with its backbone, method, schedule and
+        pre-training. Weights that are evaluated belong to their backbone, however they were trained."""
+        if row.config and self.config == row.config:
+            return True
+        return self.config is None and self.recipe.fits(row, schedule=self.weights is None)
 
 
 def find_logs(work_dir: Union[str, Path]) -> List[Path]:
@@ -88,8 +107,8 @@ def read_run(work_dir: Union[str, Path], configs: Union[str, Path]) -> Run:
         configs: Folder of this package's configs.
 
     Raises:
-        ResultsError: There is no log, it is damaged, it is not of a config in ``configs``, or it is of a config that
-            has the name of one but another model.
+        ResultsError: There is no log, it is damaged, it is not of one config, it has the name of one in ``configs`` but a
+            backbone that is neither this one's nor one of `list_backbones`, or its logs are of several models.
     """
     work_dir, configs = Path(work_dir), Path(configs)
     parts = find_logs(work_dir)
@@ -97,73 +116,90 @@ def read_run(work_dir: Union[str, Path], configs: Union[str, Path]) -> Run:
         raise ResultsError(f'{work_dir} holds no log of a run: expected <time>/vis_data/config.py, which mmengine writes')
     names = sorted(path.stem for path in work_dir.glob('*.py'))
     known = [name for name in names if (configs / f'{name}.py').is_file()]
-    if len(known) != 1:
-        raise ResultsError(f'{work_dir} must hold the copy of one config of {configs}, by which its rows are found, but '
-                           f'holds {printable(", ".join(names)) or "none"}')
-    name, = known
-    ours, trained = Config.fromfile(configs / f'{name}.py').to_dict(), None
+    if len(known or names) != 1:
+        raise ResultsError(f'{work_dir} must hold the copy of one config, by which its rows are found, but holds '
+                           f'{printable(", ".join(names)) or "none"}')
+    name, = known or names
+    kinds, trained, evaluated = [], None, None
     iterations, epochs, last, best = 0, 0, {}, {}
     for part in parts:
         path = part / 'vis_data' / 'config.py'
         its = read_dumped(path)
-        model = _table(its, 'model', path)
+        model = table_of(its, 'model', path)
         tta = model.get('type') in _TTA
         if tta:
-            model = its['model'] = _table(model, 'module', path)
-        backbone = _table(model, 'backbone', path)
-        for key in ('type', 'arch'):
-            found, expected = (config.get(key) for config in (backbone, ours['model']['backbone']))
-            if any(_differences(expected, found, key)):
-                raise ResultsError(f'{part} holds a log of another config than {name}: its backbone has {key}={found!r}, '
-                                   f'not {expected!r}')
+            model = its['model'] = table_of(model, 'module', path)
+        backbone = table_of(model, 'backbone', path)
+        kinds.append({key: backbone.get(key) for key in ('type', 'arch')})
+        _check_same(kinds[0], kinds[-1], f'{part} holds a log of another model than {parts[0].name}')
         for line in _lines(part / 'vis_data' / 'scalars.json'):
             if 'loss' in line.values:
                 iterations, epochs, trained = line.count('step'), line.count('epoch', 0), its
                 length = training_length(its, path)
             line.score(METRICS, last, best)
         for line in _lines(part / f'{part.name}.json'):
+            evaluated = its
             line.score({'mIoU': ('miou_ms', 1)} if tta else METRICS, last, best)
+    its = trained or evaluated
+    if its is None or not (trained or last):
+        raise ResultsError(f'{work_dir} holds no log of a training run or an evaluation, only of runs that did not start')
+    recipe, weights = read_recipe(its, path), None
     if trained is None:
-        raise ResultsError(f'{work_dir} holds no log of a training run, only of evaluations or of runs that did not start')
-    code = trained.get('code')
-    return Run(work_dir, name, iterations, length, epochs if length[1] == 'epochs' else iterations, last, best,
-               tuple(map(printable, _changes(ours, trained))), None if code is None else printable(str(code)))
+        weights, length = str(its.get('load_from')), training_length(its, path)
+        recipe = recipe._replace(pretrain=read_pretrain(weights))
+    config, ours = _home(name, recipe, configs, kinds[0], parts[0])
+    code = its.get('code')
+    return Run(
+        work_dir, name, config, recipe, weights and printable(weights), iterations, length,
+        epochs if length[1] == 'epochs' else iterations, last, best,
+        tuple(map(printable, _changes(ours, its))) if ours and trained else None,
+        None if code is None else printable(str(code)))
+
+
+def own_rows(runs: Sequence[Run], results: Sequence[Result]) -> List[Result]:
+    """A row without published figures for each backbone and recipe that own runs have and no paper.
+
+    Runs of other models and on other data have none.
+    """
+    rows = {}
+    for run in runs:
+        name, task, method, schedule, pretrain, crop = run.recipe
+        if name is None or task is None or any(run.belongs_to(row) for row in results):
+            continue
+        family, variant = name.split('/')
+        if family in FAMILIES:
+            rows.setdefault(
+                run.recipe,
+                Result(family, task, method, f'{FAMILIES[family]} {variant}', schedule, pretrain, 'own run', variant, crop=crop))
+    return list(rows.values())
+
+
+def _home(name: str, recipe: Recipe, configs: Path, kind: dict, part: Path) -> Tuple[Optional[str], Optional[dict]]:
+    """The config of this package that a run is compared with, and its settings."""
+    path, settings = configs / f'{name}.py', None
+    if path.is_file():
+        settings = Config.fromfile(path).to_dict()
+        backbone = (settings.get('model') or {}).get('backbone') or {}
+        expected = {key: backbone.get(key) for key in kind}
+        if not any(_differences(expected, kind, '')):
+            return name, settings
+        if recipe.backbone is None:
+            _check_same(expected, kind, f'{part} holds a log of another config than {name}')
+    for row in load_results():
+        if row.config and (configs / f'{row.config}.py').is_file() and recipe.fits(row):
+            return row.config, Config.fromfile(configs / f'{row.config}.py').to_dict()
+    return None, settings
+
+
+def _check_same(expected: dict, found: dict, message: str) -> None:
+    for key in expected:
+        if any(_differences(expected[key], found[key], key)):
+            raise ResultsError(f'{message}: its backbone has {key}={found[key]!r}, not {expected[key]!r}')
 
 
 def printable(text: str) -> str:
     """A text of a file on one line: line breaks, control characters and what can't be encoded become their escapes."""
     return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def shown(value: object) -> str:
-    """A value of a file in a message: short, on one line."""
-    return f'a {type(value).__name__}' if isinstance(value, (dict, list, tuple, set)) else repr(value)[:80]
-
-
-def training_length(settings: Union[dict, Config], path: Path) -> Tuple[int, str]:
-    """How long a config trains, and in what that is counted: (12, 'epochs').
-
-    Args:
-        settings: The config.
-        path: Where it stands, for the message.
-
-    Raises:
-        ResultsError: It does not say.
-    """
-    loop = _table(settings, 'train_cfg', path)
-    for key, unit in (('max_epochs', 'epochs'), ('max_iters', 'iterations')):
-        if loop.get(key) is not None:
-            if type(loop[key]) is not int or loop[key] < 1:
-                raise ResultsError(f'{path}: train_cfg.{key} must be a whole number above 0, but is {shown(loop[key])}')
-            return loop[key], unit
-    raise ResultsError(f'{path}: train_cfg must hold max_epochs or max_iters, which say how long the training is')
-
-
-def _table(settings: Union[dict, Config], key: str, path: Path) -> dict:
-    found = settings.get(key)
-    if not isinstance(found, dict):
-        raise ResultsError(f'{path}: {key} must be a dict, but is {"missing" if found is None else shown(found)}')
-    return found
 
 
 class _Line(NamedTuple):

@@ -9,6 +9,8 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequenc
 from mmengine.config import Config
 from rich.table import Table
 
+from .. import list_backbones
+from ..engine import classifier
 from ..engine.flops import Cost, common_size, count_config
 from .published import METHODS, OTHER_METHODS, SCORES, Number, Result
 from .runs import Run, printable
@@ -33,10 +35,10 @@ class Entry:
 
     Attributes:
         result: What is published.
-        cost: What the whole model costs at the paper's input, counted; None without a config, or where it was not to be
-            counted.
+        cost: What the whole model costs at the paper's input, counted; None without a config (but for ImageNet's
+            classifiers, which need none), or where it was not to be counted.
         common: The same at the input that is common for the method, at which models can be compared.
-        runs: Own runs of the row's config.
+        runs: Own runs that belong to the row.
         speed: Of the backbone, measured, as in `Speed.rows`.
     """
     result: Result
@@ -81,10 +83,8 @@ def compare(results: Sequence[Result], configs: Optional[Path], runs: Sequence[R
     counted: Dict[tuple, Cost] = {}
     entries = []
     for row in progress(results):
-        costs = []
-        if configs is not None and row.config is not None:
-            cfg = Config.fromfile(configs / f'{row.config}.py')
-            cfg.model.backbone.update(init_cfg=None, drop_path_rate=0.)  # the same model, under whatever schedule
+        costs, cfg = [], None if configs is None else _config(row, configs)
+        if cfg is not None:
             model, common = str(cfg.model), common_size(cfg)
             for size in (row.flops_input or row.count_input or common, common):
                 key = (model, size)
@@ -92,9 +92,21 @@ def compare(results: Sequence[Result], configs: Optional[Path], runs: Sequence[R
                     counted[key] = count_config(cfg, size)
                 costs.append(counted[key])
         measured = speed.rows.get(f'{row.family}/{row.arch}') if speed else None
-        own = tuple(run for run in runs if run.config == row.config)
+        own = tuple(run for run in runs if run.belongs_to(row))
         entries.append(Entry(row, *costs, runs=own, speed=measured))
     return entries
+
+
+def _config(row: Result, configs: Path) -> Optional[Config]:
+    """The model of a row, the same under whatever schedule; None where there is none."""
+    if row.task == 'imagenet':
+        name = f'{row.family}/{row.arch}'
+        return Config(dict(default_scope='mmpretrain', model=classifier(name))) if name in list_backbones() else None
+    if row.config is None:
+        return None
+    cfg = Config.fromfile(configs / f'{row.config}.py')
+    cfg.model.backbone.update(init_cfg=None, drop_path_rate=0.)
+    return cfg
 
 
 def difference(published: Optional[Number], counted: float) -> Optional[float]:
@@ -113,28 +125,26 @@ class Column(NamedTuple):
 
 
 def columns(entries: Sequence[Entry], task: str, numbers: Dict[str, int], sources: Dict[str, str]) -> List[Column]:
-    """The columns of a table.
+    """The columns of a table, those aside in which nothing stands.
 
     Args:
-        entries: All entries of all tables; own runs and speed have columns where one has them.
-        task: Of the method of the table.
+        entries: Of the table.
+        task: Of its method.
         numbers, sources: Of `number_notes` and `number_sources`.
     """
     found = [
-        Column('backbone', lambda e: e.result.backbone, 'left'),
+        Column('backbone', lambda e: e.result.title, 'left'),
         Column('schedule', lambda e: e.result.schedule, 'left'),
         Column('pre-training', lambda e: e.result.pretrain, 'left'),
     ]
-    found += [Column(SCORES[key], lambda e, key=key: _printed(e.result, key)) for key in TASK_SCORES[task]]
-    if any(e.runs for e in entries):
-        found.append(Column('own run', lambda e: '; '.join(own_scores(run, task) for run in e.runs)))
-    if any(e.speed for e in entries):
-        found += [
-            Column('ms', lambda e: f'{e.speed["latency"] * 1e3:.1f}' if e.speed else ''),
-            Column('images/s', lambda e: f'{e.speed["images_per_second"]:.2f}' if e.speed else ''),
-            Column('peak GiB', lambda e: f'{e.speed["peak_memory"] / 2**30:.2f}' if e.speed else ''),
-        ]
-    return found + [
+    found += [
+        Column(SCORES[key], lambda e, key=key: _printed(e.result, key)) for key in dict.fromkeys((*TASK_SCORES[task], 'top1'))
+    ]
+    found += [
+        Column('own run', lambda e: '; '.join(own_scores(run, task) for run in e.runs)),
+        Column('ms', lambda e: f'{e.speed["latency"] * 1e3:.1f}' if e.speed else ''),
+        Column('images/s', lambda e: f'{e.speed["images_per_second"]:.2f}' if e.speed else ''),
+        Column('peak GiB', lambda e: f'{e.speed["peak_memory"] / 2**30:.2f}' if e.speed else ''),
         Column('params M', lambda e: _printed(e.result, 'params_m')),
         Column('counted', lambda e: '' if e.cost is None else f'{e.cost.params / 1e6:.2f}'),
         Column('difference', lambda e: _signed(e.params_difference)),
@@ -147,6 +157,7 @@ def columns(entries: Sequence[Entry], task: str, numbers: Dict[str, int], source
         Column('source', lambda e: sources[source(e)], 'left'),
         Column('config', lambda e: e.result.config or '', 'left'),
     ]
+    return [column for column in found if any(map(column.text, entries))]
 
 
 def legend(entries: Sequence[Entry]) -> str:
@@ -156,8 +167,10 @@ def legend(entries: Sequence[Entry]) -> str:
 
 
 def by_method(entries: Sequence[Entry]) -> Dict[str, List[Entry]]:
-    """The entries by method, those with configs first, and within a method by family."""
-    groups = {method: [e for e in entries if e.result.method == method] for method in TITLES}
+    """The entries by method, those with configs first and those of own runs alone last, and within a method by family."""
+    groups: Dict[str, List[Entry]] = {method: [] for method in TITLES}
+    for e in entries:
+        groups.setdefault(e.result.method, []).append(e)
     return {method: group for method, group in groups.items() if group}
 
 
@@ -197,8 +210,8 @@ def to_text(entries: Sequence[Entry]) -> Text:
     """Lays a comparison out."""
     notes, sources, tables = number_notes(entries), number_sources(entries), []
     for method, group in by_method(entries).items():
-        found = columns(entries, group[0].result.task, notes, sources)
-        tables.append((TITLES[method], found, [[column.text(e) for column in found] for e in group]))
+        found = columns(group, group[0].result.task, notes, sources)
+        tables.append((TITLES.get(method, method), found, [[column.text(e) for column in found] for e in group]))
     return Text(tables, notes, sources, _own_runs(entries))
 
 
@@ -271,7 +284,7 @@ def to_records(entries: Sequence[Entry]) -> List[dict]:
             record.update(
                 own_work_dir=run and printable(str(run.work_dir)), own_iterations=run and run.iterations,
                 own_progress=run and run.state, own_code=run and run.code,
-                own_changes=run and '; '.join(run.changes))
+                own_changes=run and '; '.join(run.changes or ()))
             records.append(dict(record))
     return records
 
@@ -305,19 +318,27 @@ def own_scores(run: Run, task: str) -> str:
         return 'not evaluated'
     last, best = (' / '.join(f'{scores[key]:.1f}' for key in keys) for scores in (run.last, run.best))
     text = last if last == best else f'{last} (best {best})'
-    return text if run.finished else f'{text} after {run.state}'
+    return text if run.finished else f'{text} ({run.state})' if run.weights else f'{text} after {run.state}'
 
 
 def _own_runs(entries: Sequence[Entry]) -> List[str]:
     lines = {}
     for e in entries:
         for run in e.runs:
-            changes = '; '.join(run.changes) or 'none'
-            lines[run.work_dir] = (
-                f'{printable(str(run.work_dir))}: {run.config}, {own_scores(run, e.result.task)}, {run.iterations} iterations '
-                f'({run.state}), code {run.code or "not recorded"}. Changes against '
-                f'the config: {changes}')
+            text = f'{printable(str(run.work_dir))}: {printable(run.name)}, {own_scores(run, e.result.task)}'
+            if run.weights is None:
+                against = 'the config' if run.config in (run.name, None) else run.config
+                changes = 'not known' if run.changes is None else '; '.join(run.changes) or 'none'
+                text += (f', {run.iterations} iterations ({run.state}), code {run.code or "not recorded"}. Changes against '
+                         f'{against}: {changes}')
+            lines[run.work_dir] = text
     return list(lines.values())
+
+
+def score(result: Result) -> Optional[str]:
+    """Which score stands for a row in plots: the first of its task, or else the top-1 of its backbone; None without one."""
+    keys = TASK_SCORES[result.task][0], 'top1'
+    return next((key for key in keys if getattr(result, key) is not None), None)
 
 
 def _printed(result: Result, key: str) -> str:
