@@ -51,5 +51,6 @@ def test_names_of_a_segmentor():
     state = authors_state(read_record(DATA / 'rest_v2/tiny.json'))
     detector, segmentor = build('rest_v2/tiny'), build('rest_v2/tiny')
     detector.load_state_dict(state)
-    segmentor.load_state_dict({key.replace('.0.', '.') if key.startswith('norm_') else key: value for key, value in state.items()})
+    names = {key: key.replace('.0.', '.') if key.startswith('norm_') else key for key in state}
+    segmentor.load_state_dict({names[key]: value for key, value in state.items()})
     assert all(value.equal(segmentor.state_dict()[key]) for key, value in detector.state_dict().items())

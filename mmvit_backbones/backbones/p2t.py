@@ -4,17 +4,19 @@ New in it: keys and values are a pyramid of the map, pooled to four sizes that a
 convolution on each that the blocks of a stage have in common; and a depth-wise convolution in the MLP, between two
 Hardswish.
 
-Facts from yuhuan-wu/P2T@acd5e64 (CC BY-NC-SA 4.0 by its README), its detection and segmentation backbones, which compute
-the same, and its classifier, whose trunk they have; nothing differs in the mathematics. The former take multiples of
-32; the sizes of maps here are the classifier's. One deviation: where it would pool a side of one or two tokens to none,
-and so fail, one is left. Left out: medium, of which nothing was published, and the models of the paper's first version.
+Facts from yuhuan-wu/P2T@acd5e64 (by its README CC BY-NC-SA 4.0), its detection and segmentation backbones, which
+compute the same, and its classifier, whose trunk they have; nothing differs in the mathematics. The former take
+multiples of 32; the sizes of maps here are the classifier's. One deviation: where it would pool a side of one or two
+tokens to none, and so fail, one is left. Left out: medium, of which nothing was published, and the models of the
+paper's first version.
 """
 from typing import Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ..layers import ConvEmbed, ConvMlp, Pointwise, PreNormBlock, SpatialReductionAttention, conv_map, no_autocast, widen
+from ..layers import (ConvEmbed, ConvMlp, Pointwise, PreNormBlock, SpatialReductionAttention, conv_map, no_autocast,
+                      widen)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -28,7 +30,7 @@ def pooled_side(side: int, ratio: int) -> int:
 
 
 def averages(side: int, parts: int, like: Tensor) -> Tensor:
-    """The matrix (parts, side) that averages a side as adaptive pooling does: parts of equal share, rounded outwards."""
+    """The matrix (parts, side) that averages a side as adaptive pooling does: equal shares, rounded outwards."""
     part, token = torch.arange(parts, device=like.device)[:, None], torch.arange(side, device=like.device)
     start, end = part * side // parts, ((part + 1) * side + parts - 1) // parts
     return ((start <= token) & (token < end)).to(widen(like).dtype) / (end - start)
@@ -73,7 +75,8 @@ class PyramidStage(Stage):
 
     def context(self, x: Tensor) -> Sequence[tuple]:
         """How a level averages rows, and how columns, for each; and the convolutions."""
-        rows, columns = ([averages(side, pooled_side(side, ratio), x) for ratio in self.ratios] for side in x.shape[1:3])
+        sides = x.shape[1:3]
+        rows, columns = ([averages(side, pooled_side(side, ratio), x) for ratio in self.ratios] for side in sides)
         return [(rows, columns, self.d_convs)]
 
 

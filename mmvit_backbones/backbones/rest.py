@@ -5,9 +5,9 @@ whole map (EMSA); maps are reduced for keys and values by a depth-wise convoluti
 positions by a gate, a depth-wise convolution of the map itself.
 
 Facts from wofmanaf/ResT@b9245d3 (Apache-2.0), its detection backbone; nothing differs in the mathematics. It takes
-images of which a quarter is a multiple of 8, rounded up; here the sizes of all maps are what convolutions make of them,
-which is the same function there. Its norms stand in line, after each stage whose level is asked for, and change what the
-next stage reads; the classifier and its checkpoints have the last one alone.
+images of which a quarter, rounded up, is a multiple of 8; here the sizes of all maps are what convolutions make of
+them, which is the same function there. Its norms stand in line, after each stage whose level is asked for, and change
+what the next stage reads; the classifier and its checkpoints have the last one alone.
 """
 from typing import Optional, Sequence
 
@@ -85,7 +85,8 @@ class DepthwiseReductionAttention(SpatialReductionAttention):
     Args:
         dim: Channels.
         num_heads: Heads, neighbouring channels each.
-        ratio: Stride of the convolution, whose kernel is one larger, with half of that as a border. 1 leaves the map as it is.
+        ratio: Stride of the convolution, whose kernel is one larger and whose border is half of it. 1 leaves the map
+            as it is.
         eps: Of the LayerNorm.
     """
 

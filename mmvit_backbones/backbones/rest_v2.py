@@ -82,10 +82,9 @@ class ResTV2(Backbone):
 
     def build_patch_embed(self) -> nn.Module:
         dim = self.spec['dims'][0]
-        proj = nn.Sequential(
-            nn.Conv2d(self.in_channels, dim // 2, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(dim // 2),
-            nn.ReLU(), nn.Conv2d(dim // 2, dim, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(dim), nn.ReLU(),
-            nn.Conv2d(dim, dim, 1))
+        half = nn.Conv2d(self.in_channels, dim // 2, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(dim // 2)
+        quarter = nn.Conv2d(dim // 2, dim, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(dim)
+        proj = nn.Sequential(*half, nn.ReLU(), *quarter, nn.ReLU(), nn.Conv2d(dim, dim, 1))
         return GatedEmbed(proj, dim)
 
     def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:

@@ -2,7 +2,6 @@
 from typing import Callable, Optional
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .eager import runs_on_cpu
@@ -79,9 +78,7 @@ def convolve_between(conv: nn.Conv2d, x: Tensor, before: Callable[[Tensor], Tens
         return after(conv_map(conv, before(x)))
     pieces = []
     for start in range(0, H, rows):
-        end = min(start + rows, H)
-        piece = before(x[:, max(start - 1, 0):end + 1])  # with the neighbours that the convolution sees
-        piece = F.pad(piece, (0, 0, 0, 0, int(start == 0), int(end == H)))
-        piece = F.conv2d(piece.permute(0, 3, 1, 2), conv.weight, conv.bias, padding=(0, 1), groups=conv.groups)
-        pieces.append(after(piece.permute(0, 2, 3, 1)))
+        first = max(start - 1, 0)
+        piece = conv_map(conv, before(x[:, first:start + rows + 1]))  # with the neighbours that the convolution sees
+        pieces.append(after(piece[:, start - first:start - first + rows]))
     return torch.cat(pieces, 1)

@@ -26,8 +26,8 @@ class ConvEmbed(nn.Module):
         return self.norm(conv_map(self.proj, x))
 
 
-def conv_map(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Applies an NCHW convolution to a map (B, H, W, C) and returns a map, channels-last throughout."""
+def conv_map(conv: nn.Module, x: Tensor) -> Tensor:
+    """Applies an NCHW convolution, or several, to a map (B, H, W, C) and returns a map, channels-last throughout."""
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
