@@ -1,14 +1,20 @@
 # make demo: train, evaluate and draw on a small procedural data set.   make test: the test suite.
 # make test-long: what the suite leaves out because it takes minutes, such as all families compiled with Inductor.
+# make speed: docs/speed.md measured anew, on a machine that does nothing else.
 # make pretraining: a classifier on the same data set, and what its weights are worth to the demo's detector.
 # All set up .venv first (Python >= 3.10 with venv, a C++ compiler). Interrupt and repeat them as you like.
+# make test-gpu: the checks that need a GPU, and its speed and memory; in .venv, or else with PYTHON, which then needs no
+# more than PyTorch, mmengine and pytest.
 PYTHON ?= python3
 PY := .venv/bin/python
 DATA ?= data/shapes
 DEMO := maskrcnn_cswin_demo_shapes upernet_cswin_demo_shapes
+DEVICE ?= cpu
 export PYTHONUNBUFFERED := 1
+# Threads that wait for others sleep: on a machine that has more to do, they would keep those from running.
+export OMP_WAIT_POLICY ?= passive
 
-.PHONY: setup test test-long demo pretraining
+.PHONY: setup test test-long test-gpu speed demo pretraining
 
 setup:
 	@bash tools/setup_env.sh $(PYTHON)
@@ -18,6 +24,16 @@ test: setup
 
 test-long: setup
 	$(PY) -m pytest -m long
+
+test-gpu: PY := $(or $(wildcard .venv/bin/python),$(PYTHON))
+test-gpu:
+	@# Figures are taken after failed tests too, but not without a GPU.
+	$(PY) -m pytest -m gpu -s; status=$$?; \
+	    [ $$status -gt 1 ] || PY=$(PY) bash tools/record_speed.sh cuda work_dirs/speed; exit $$status
+
+speed: setup
+	PY=$(PY) bash tools/record_speed.sh $(DEVICE)
+	$(PY) tools/compare.py --update-docs
 
 demo: setup
 	$(PY) tools/make_shapes.py $(DATA)

@@ -51,18 +51,41 @@ def read_record(path):
 def authors_state(record, case=None):
     """The authors' state dict with the weights of a recorded case, classifier included.
 
-    Of constant buffers, positions are the sinusoids of T2T-ViT's, and others, which nobody loads, hold zeros.
+    Of constant buffers, positions are the sinusoids of T2T-ViT's, and others, which nobody loads, hold zeros. Norms of the
+    dense model that a case's ``out_indices`` do without are left out.
     """
     case = case or {}
     scales = {**case.get('fill_scale', record.get('fill_scale', {})), **case.get('scale', {})}
     state = {}
+    absent = {f'norm{i + 1}' for i in range(4) if i not in case.get('out_indices', range(4))}
     for key, shape in {**record['state'], **record.get('dense_state', {})}.items():
+        if key.split('.')[0] in absent:
+            continue
         if key in record.get('computed', ()):
             state[key] = sinusoid(*shape[1:]) if key == 'pos_embed' else torch.zeros(shape)
             continue
         factor = next((value for end, value in scales.items() if key.endswith(end)), 1)
         state[key] = torch.from_numpy(fill(key, shape)).view(shape) * factor
     return state
+
+
+def pytest_collection_finish(session):
+    """Tests that need a GPU, asked for where there is none, are no success."""
+    if session.config.option.markexpr == 'gpu' and not torch.cuda.is_available():
+        pytest.exit(f'PyTorch {torch.__version__} finds no GPU here: nothing was tested', returncode=2)
+
+
+def pytest_runtest_setup(item):
+    """Other choices, such as -m long, leave out what needs a GPU where there is none."""
+    if item.get_closest_marker('gpu') and not torch.cuda.is_available():
+        pytest.skip('needs a GPU')
+
+
+@pytest.fixture(params=['cpu', pytest.param('cuda', marks=pytest.mark.gpu)])
+def device(request, monkeypatch):
+    """The CPU, and, where -m gpu asks for it, the GPU, with all digits of float32."""
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    return request.param
 
 
 @pytest.fixture(params=sorted(SMALLEST))
@@ -81,6 +104,17 @@ def tiny(name, **options):
     """A backbone with the smallest variant's settings, but at most two blocks a stage: small enough to train."""
     row = backbone_class(name).archs[name.split('/')[1]]
     return build(name, arch=dict(row, depths=tuple(min(depth, 2) for depth in row['depths'])), **options)
+
+
+def hide(folder, *packages):
+    """Python finds none of the packages where PYTHONPATH names the folder."""
+    (folder / 'sitecustomize.py').write_text(f"""if True:
+        import sys
+        class Hidden:
+            def find_spec(self, name, path=None, target=None):
+                if name.split('.')[0] in {packages}:
+                    raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)
+        sys.meta_path.insert(0, Hidden())""")
 
 
 def words(command):

@@ -3,6 +3,7 @@ import io
 import json
 import pickle
 import struct
+import sys
 import tarfile
 import zipfile
 
@@ -157,6 +158,9 @@ def bombs():
     copies = text('x' * 100_000) + b'q\x00' + b''.join(call(name('_codecs.encode'), b'h\x00', text('latin1')) + b'0' for _ in range(20000)) + b'K\x00'
     nested = b')' + b'q\x000' + b''.join(b'h%ch%c\x86q%c0' % (i, i, i + 1) for i in range(60))
     content = [('data/0', bytes(4))]
+    alike = [i * sys.hash_info.modulus for i in range(1, 1000)]  # numbers of one hash: a million take days
+    longs = [b'\x8a\x10' + number.to_bytes(16, 'little') for number in alike]
+    order = b'(K\x03' + text('<') + b'NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t'
     return {
         'a storage of 400 GB': as_zip(program(tensor), content),
         'a legacy storage of 400 GB': as_legacy(program(tensor), ['0'], b'\1' + bytes(11)),
@@ -168,6 +172,12 @@ def bombs():
         'an array by number': as_zip(program(call(name('numpy.zeros'), large))),
         'copies of a text': as_zip(program(copies)),
         'a key that takes for ever to compare': as_zip(program(nested + b'}h\x3cNs')),
+        'keys of one hash': as_zip(program(b'}(' + b'N'.join(longs) + b'Nu')),
+        'members of one hash': as_zip(program(b'\x8f(' + b''.join(longs) + b'\x90')),
+        'members of one hash in a tuple': as_zip(program(b'(K\x01\x85\x91')),
+        'places of one hash': as_zip(program(b'N' + b''.join(b'p%d\n' % number for number in alike))),
+        'a value that is completed again and again': as_zip(program(
+            order + b'p99\n0' + call(name('numpy.dtype'), text('f8'), b'K\x00', b'K\x01') + b'2g99\nb0g99\nb')),
         'a text that is longer than the file': as_legacy(b'\x80\x02X\xff\xff\xff\x7fabc'),
         'bytes that are longer than the file': as_legacy(b'\x80\x04\x8e' + (1 << 40).to_bytes(8, 'little') + b'abc'),
         'a number of many digits': as_zip(b'\x80\x02I' + b'9' * 100_000 + b'\n.'),

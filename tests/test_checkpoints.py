@@ -45,11 +45,12 @@ class Detector(nn.Module):
 @pytest.mark.parametrize('wrap', [
     lambda state: state,
     lambda state: dict(model=state, epoch=3, args=argparse.Namespace(lr=.1)),
+    lambda state: dict(epoch=3, model_state=state, optimizer_state=dict(state={}), cfg='A: 1'),
     lambda state: dict(state_dict={key: value * 0 for key, value in state.items()}, state_dict_ema=state),
     lambda state: dict(state_dict={f'module.{key}': value for key, value in state.items()}),
     lambda state: dict(state_dict={**{f'backbone.{key}': value for key, value in state.items()}, 'decode_head.x': torch.ones(1)}),
     lambda state: {f'module.backbone.{key}': value for key, value in state.items()},
-], ids=['bare', 'model', 'ema', 'module', 'segmentor', 'both'])
+], ids=['bare', 'model', 'model_state', 'ema', 'module', 'segmentor', 'both'])
 def test_wrappings(tmp_path, state, wrap):
     torch.save(wrap(state), tmp_path / 'file.pth')
     model = cswin(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'file.pth')))

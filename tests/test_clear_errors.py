@@ -129,6 +129,14 @@ OPTIONS = [
     (DETECTOR, 'model.backbone.type=CSWinTransformr', 'model.backbone', 'Did you mean', 'mmvit_backbones.CSWinTransformer'),
     (DETECTOR, 'model.backbone.type=mmvit_backbones.CSWinTransformr', 'Did you mean mmvit_backbones.CSWinTransformer'),
     (DETECTOR, 'model.backbone.drop_path_rat=0.1', 'model.backbone', 'drop_path_rat', 'Did you mean', 'drop_path_rate'),
+    (DETECTOR, 'default_hooks=5', 'default_hooks must be a dict', '5'),
+    (DETECTOR, 'custom_hooks=5', 'custom_hooks must be a list', '5'),
+    (DETECTOR, 'env_cfg=5', 'env_cfg must be a dict'),
+    (DETECTOR, 'optim_wrapper.optimizer.lr=1e-4 load_from=5', 'load_from must be a str'),
+    (DETECTOR, 'train_dataloader.dataset.ann_file=5', 'train_dataloader.dataset.ann_file must be a str'),
+    (DETECTOR, 'train_dataloader.dataset.metainfo=5', 'train_dataloader.dataset.metainfo must be a dict'),
+    (DETECTOR, 'log_level=NO', 'log_level', "'NO'"),
+    (DETECTOR, 'randomness.seed=x', 'randomness.seed', "'x'"),
     (DETECTOR, 'model.backbone.arch=huge', 'model.backbone', 'has no variant', 'huge'),
     (DETECTOR, 'model.backbone.out_indices=(0,7)', 'model.backbone', 'out_indices'),
     (DETECTOR, 'model.bakbone.with_cp=True', 'takes no bakbone', 'Did you mean backbone'),
@@ -338,6 +346,31 @@ def test_checkpoint_with_averaged_weights(place, capfd, monkeypatch):
     assert status == 0, line
 
 
+def names(**meta):
+    return lambda checkpoint: checkpoint['meta'].update(dataset_meta=meta)
+
+
+@pytest.mark.parametrize('config, change, word', [
+    (DETECTOR, names(classes=('disc', 'ring')), 'has 2 classes (disc, ring)'),
+    (SEGMENTOR, names(classes=5), 'must be a list of names'),
+    (DETECTOR, names(classes=(1, 2, 3, 4, 5, 6)), 'must be a list of names'),
+    (DETECTOR, lambda checkpoint: checkpoint['state_dict'].update({1: 'x'}), 'int keys'),
+    (DETECTOR, names(palette='nothing'), None),
+    (DETECTOR, lambda checkpoint: checkpoint.update(meta=None), None),
+    (SEGMENTOR, lambda checkpoint: checkpoint.pop('meta'), None),
+])
+def test_names_of_classes(place, check, capfd, monkeypatch, config, change, word):
+    """Those in a checkpoint, of anybody's making, are used if they fit, and the data set's if there are none."""
+    checkpoint = torch.load('detector.pth' if config == DETECTOR else 'segmentor.pth', weights_only=False)
+    change(checkpoint)
+    torch.save(checkpoint, 'x.pth')
+    arguments = [config, 'x.pth', 'shapes/val2017', '--out', 'out', '--score-thr', '0']
+    if word:
+        check('predict', arguments, 'x.pth', word)
+    else:
+        assert use(capfd, monkeypatch, 'predict', *arguments)[0] == 0 and len(list((place / 'out').iterdir())) == 2
+
+
 PREDICT = [
     (['film.mp4'], 'videos and cameras are not read'),
     (['0'], 'videos and cameras are not read'),
@@ -375,9 +408,16 @@ def test_predict(place, check, arguments, word):
     (['cswin/tiny', '--size', '16x16'], 'at least 32x32'),
     (['cswin/tiny', '--device', 'nothing'], '--device nothing'),
     (['cswin/tiny', '--device', 'cpu', '--batch', '0'], 'at least 1'),
+    (['cswin', 'pvt/tiny', '--device', 'cpu', '--peer', 'timm'], 'timm has none of cswin/tiny'),
+    (['swin/tiny', '--device', 'cpu', '--peer', 'mmpretrain'], 'invalid choice'),
 ])
 def test_benchmark(check, arguments, word):
     check('benchmark', arguments, word)
+
+
+def test_benchmark_without_the_peer(check, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'timm', None)
+    check('benchmark', ['swin/tiny', '--device', 'cpu', '--peer', 'timm'], 'timm is not installed. pip install timm')
 
 
 @pytest.mark.skipif(not Path('/dev/full').exists(), reason='a device of Linux')

@@ -18,6 +18,8 @@ from mmvit_backbones.engine.examples import random_batch
 
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 RECIPES = [path for path in CONFIGS if not path.stem.endswith('_shapes')]
+STEPS = {(path.stem.split('_')[0], *re.findall(r"'(mmvit_backbones\.\w+)'", path.read_text())[:1]): path for path in CONFIGS}
+"""{method and family: the config that takes a training step in `make test`; the others do in `make test-long`}"""
 BENCHMARKS = [path for path in RECIPES if 'No published figures' not in path.read_text()]
 
 
@@ -30,11 +32,13 @@ def cfg(request):
 
 
 def small(cfg):
-    """The config's model with at most two blocks a stage and few proposals, without weights."""
+    """The config's model with at most two blocks a stage, small windows and few proposals, without weights."""
     model = copy.deepcopy(cfg.model)
     remove_pretrained(model)
     if 'data_preprocessor' in cfg:
         model.data_preprocessor = cfg.data_preprocessor
+    if 'pad_size_divisor' in model.data_preprocessor:
+        model.data_preprocessor.pad_size_divisor = 32
     if 'rpn_proposal' in (model.train_cfg or ()):
         model.train_cfg.rpn_proposal.max_per_img = model.test_cfg.rpn.max_per_img = 32
         heads = model.train_cfg.rcnn
@@ -46,6 +50,8 @@ def small(cfg):
     cls = MODELS.get(model.backbone.type)
     row = model.backbone.arch if not isinstance(model.backbone.arch, str) else cls.archs[model.backbone.arch]
     model.backbone.arch = dict(row, depths=tuple(min(depth, 2) for depth in row['depths']))
+    if 'pretrained_window' in row:  # windows change no weights
+        model.backbone.arch['window'] = tuple(min(window, 8) for window in row['window'])
     return MODELS.build(model)
 
 
@@ -63,6 +69,9 @@ def test_channels_fit(cfg):
         assert auxiliary.in_channels == channels[auxiliary.in_index]
 
 
+@pytest.mark.parametrize(
+    'cfg', [path if path in STEPS.values() else pytest.param(path, marks=pytest.mark.long) for path in CONFIGS],
+    indirect=True, ids=lambda path: path.stem)
 def test_a_training_step(cfg):
     torch.manual_seed(0)
     model = small(cfg).train()
@@ -124,9 +133,11 @@ def test_schedules(path):
     cfg = Config.fromfile(path)
     name = path.stem
     if name.endswith('_coco'):
-        epochs = 36 if '_3x_' in name else 12
+        stated = re.search(r'_(\d+)ep_', name)
+        epochs = int(stated[1]) if stated else 36 if '_3x_' in name else 12
         assert cfg.train_cfg.max_epochs == epochs
-        assert cfg.param_scheduler[-1].milestones == ([27, 33] if epochs == 36 else [8, 11])
+        steps = {12: [[8, 11]], 36: [[27, 33], [28, 33], [32, 35]], 50: [[44, 48]], 100: [[89, 96]]}
+        assert cfg.param_scheduler[-1].milestones in steps[epochs]
         assert cfg.param_scheduler[-1].end == epochs
     else:
         assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_iters
@@ -167,10 +178,12 @@ train_pipeline[2] = dict(type='Resize', scale=(64, 64), keep_ratio=True)
 shapes = dict(classes=('disc', 'ring', 'square', 'triangle', 'star', 'cross'))
 train_dataloader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline, metainfo=shapes))
+val_dataloader = dict(dataset=dict(metainfo=shapes))
 train_cfg = dict(max_epochs=1, val_begin=2)
 model = dict(
     backbone=dict(arch=dict(_delete_=True, dims=dims, depths=(1, 1, 2, 1), num_heads=(2, 4, 8, 16), window=7, mlp_ratio=4)),
     neck=dict(in_channels=dims),
+    roi_head=dict(bbox_head=dict(num_classes=6), mask_head=dict(num_classes=6)),
     train_cfg=dict(rpn_proposal=dict(max_per_img=20)))
 full = dict(  # as in the example, but not moved to the CPU, where it is
     _delete_=True,

@@ -2,6 +2,7 @@
 import codecs
 import copyreg
 import io
+import json
 import os
 import resource
 import sys
@@ -10,13 +11,16 @@ import zipfile
 import pytest
 import torch
 from conftest import build, call
-from hostile import as_legacy, as_zip, bodies, bombs, containers, program
+from hostile import as_legacy, as_zip, bodies, bombs
+from hostile import call as call_
+from hostile import containers, name, program, text
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import load_checkpoint as mmengine_load_checkpoint
 from torch import nn
 
-from mmvit_backbones.checkpoints import CheckpointError, check_file, load_checkpoint, read_checkpoint, use_reader
+from mmvit_backbones.checkpoints import (CheckpointError, check_file, load_checkpoint, pickles, read_checkpoint,
+                                         use_reader)
 from mmvit_backbones.datasets import make_shapes
 
 
@@ -133,7 +137,7 @@ def test_beside_weights(corpus, tmp_path):
 def test_endless_and_odd_dicts(tmp_path):
     loop = {}
     loop['model'] = loop
-    deep = {}
+    deep, one = {}, torch.ones(1)
     inner = deep
     for _ in range(50):
         inner['state_dict'] = inner = {}
@@ -143,6 +147,10 @@ def test_endless_and_odd_dicts(tmp_path):
         'itself': loop,
         'deep': deep,
         'numbers': {1: torch.ones(2), **state},
+        'a long number': {1 << 20000: torch.ones(2), **state},
+        'a scalar to split': {'attn.in_proj_weight': torch.tensor(1.), **state},
+        'a stem without channels': {**state, 'patch_embed.proj.weight': torch.ones(32, 0, 7, 7)},
+        'many': {f'backbone.{i}': one for i in range(20001)},
         'prefixes': {'module.' * 4000 + 'x': torch.ones(1)},
         'newlines': {**state, 'a\nb' * 1000: torch.ones(1)},
         'nothing': {},
@@ -150,6 +158,49 @@ def test_endless_and_odd_dicts(tmp_path):
     for name, content in files.items():
         torch.save(content, tmp_path / name)
     assert refused(lambda path: load_checkpoint(model, path), {name: tmp_path / name for name in files}) == {}
+
+
+def test_a_pickle_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(pickles, 'MOST_INSTRUCTIONS', 1000)
+    (tmp_path / 'x.pth').write_bytes(as_zip(program(b'}0' * 1000 + b'}')))
+    with pytest.raises(CheckpointError, match='more than 1,000 instructions'):
+        read_checkpoint(tmp_path / 'x.pth')
+
+
+def test_versions_of_modules(tmp_path):
+    """Only numbers: torch would do as other entries say."""
+    state = build('pvt_v2/b0').state_dict()
+    state._metadata.update({'': dict(version=2, assign_to_params_buffers=True), 'x': dict(version='1'), 'y': 3})
+    torch.save(state, tmp_path / 'x.pth')
+    found = read_checkpoint(tmp_path / 'x.pth')._metadata
+    assert found[''] == dict(version=2) and not {'x', 'y'} & set(found)
+
+
+@pytest.mark.parametrize('legacy', [True, False])
+def test_more_than_the_memory(legacy, tmp_path):
+    """A file with holes, as large as it says."""
+    size = 8 << 30
+    header = json.dumps(dict(x=dict(dtype='U8', shape=[size], data_offsets=[0, size]))).encode()
+    content = len(header).to_bytes(8, 'little') + header
+    if legacy:
+        long = b'\x8a\x05' + size.to_bytes(5, 'little')
+        storage = b'(' + text('storage') + name('torch.ByteStorage') + text('0') + text('cpu') + long + b'tQ'
+        tensor = call_(
+            name('torch._utils._rebuild_tensor_v2'), storage, b'K\x00', b'(K\x01t', b'(K\x01t', b'K\x00', b'N')
+        content = as_legacy(program(tensor), ['0'])
+    with open(tmp_path / 'x.pth', 'wb') as file:
+        file.write(content)
+        file.truncate(len(content) + size)
+    with pytest.raises(CheckpointError, match='more memory than there is'):
+        read_checkpoint(tmp_path / 'x.pth')
+
+
+def test_safetensors_without_its_package(tmp_path, monkeypatch):
+    header = b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (tmp_path / 'x.pth').write_bytes(len(header).to_bytes(8, 'little') + header + bytes(4))
+    monkeypatch.setitem(sys.modules, 'safetensors', None)
+    with pytest.raises(CheckpointError, match='pip install safetensors'):
+        read_checkpoint(tmp_path / 'x.pth')
 
 
 def test_tools(corpus, tmp_path_factory):

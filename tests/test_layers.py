@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmvit_backbones.backbones.fcvit import ChannelMixer
-from mmvit_backbones.layers import (ConvMlp, DepthwiseConv, DropPath, Mlp, RelativePositionBias, attention,
-                                    drop_path_rates, merge_windows, mlp, pad_to_multiple, split_windows)
+from mmvit_backbones.layers import (ConvMlp, DecomposedPosition, DepthwiseConv, DropPath, Mlp, RelativePositionBias,
+                                    attention, drop_path_rates, merge_windows, mlp, pad_to_multiple, split_windows)
 
 
 def test_windows_are_put_back():
@@ -61,6 +61,31 @@ def test_relative_position_bias_of_another_window():
     expected = F.interpolate(table.t().reshape(1, 2, 23, 23), (13, 13), mode='bicubic').reshape(2, 169).t()
     assert torch.equal(out, expected)
     assert torch.allclose(large.resize('relative_position_bias_table', table), table, atol=1e-6)
+
+
+@pytest.mark.parametrize('first', [0, 1])
+@pytest.mark.parametrize('size, key_size', [((7, 7), (7, 7)), ((6, 10), (3, 3)), ((5, 11), (2, 4)), ((3, 4), (6, 9))])
+def test_decomposed_position(size, key_size, first):
+    """Against one pair after the other: the row is rounded down, a table of another length interpolated, and a class
+    token has no position."""
+    torch.manual_seed(0)
+    position = DecomposedPosition(7, 8).double()
+    for table in position.parameters():
+        torch.nn.init.normal_(table)
+    q, k = [torch.randn(2, 3, first + h * w, 8, dtype=torch.double) for h, w in (size, key_size)]
+    expected = q @ k.mT * 8**-.5
+    for axis, table in enumerate((position.rel_pos_h, position.rel_pos_w)):
+        Q, K = size[axis], key_size[axis]
+        length = 2 * max(Q, K) - 1
+        table = F.interpolate(table.t()[None], length, mode='linear')[0].t() if length != 13 else table
+        for i in range(size[0] * size[1]):
+            for j in range(key_size[0] * key_size[1]):
+                y, x = divmod(i, size[1])[axis], divmod(j, key_size[1])[axis]
+                row = int(y * max(K / Q, 1) - x * max(Q / K, 1) + (K - 1) * max(Q / K, 1))
+                expected[:, :, first + i, first + j] += q[:, :, first + i] @ table[row]
+    wide_q, wide_k = position(q, k, size, key_size)
+    torch.testing.assert_close(wide_q @ wide_k.mT, expected)
+    assert wide_q.shape[-1] % 8 == 0
 
 
 def test_drop_path_drops_samples_and_keeps_the_mean():

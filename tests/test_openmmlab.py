@@ -4,7 +4,6 @@ import sys
 
 import pytest
 import torch
-import torch.nn.functional as F
 from conftest import backbone_class, build, tiny
 from mmengine.config import ConfigDict
 from mmengine.optim import build_optim_wrapper

@@ -6,6 +6,9 @@ import torch
 from conftest import backbone_class, build
 from mmengine.registry import MODELS, DefaultScope
 
+from mmvit_backbones import list_backbones
+from mmvit_backbones.engine.peers import MMDET, build_peer, difference, randomise, same_weights
+
 HEADS = [1, 2, 5, 8]
 PVT = dict(num_heads=HEADS, mlp_ratios=(8, 8, 4, 4), num_layers=[2, 2, 2, 2])
 TWINS = dict(depths=[2, 2, 2, 2], sr_ratios=[8, 4, 2, 1], strides=[4, 2, 2, 2])
@@ -17,6 +20,14 @@ THEIRS = {
     'mmpretrain swin/tiny': dict(
         type='mmpretrain.SwinTransformer', arch=dict(embed_dims=96, depths=[2, 2, 2, 2], num_heads=[3, 6, 12, 24]),
         out_indices=(0, 1, 2, 3), pad_small_map=True),
+    'mmpretrain swin_v2/tiny_window8_256': dict(
+        type='mmpretrain.SwinTransformerV2',
+        arch=dict(embed_dims=96, depths=[2, 2, 2, 2], num_heads=[3, 6, 12, 24], extra_norm_every_n_blocks=0),
+        out_indices=(0, 1, 2, 3)),
+    'mmpretrain swin_v2/base_window12to16_192to256_22kto1k': dict(
+        type='mmpretrain.SwinTransformerV2',
+        arch=dict(embed_dims=128, depths=[2, 2, 2, 2], num_heads=[4, 8, 16, 32], extra_norm_every_n_blocks=0),
+        window_size=[16, 16, 16, 8], pretrained_window_sizes=[12, 12, 12, 6], out_indices=(0, 1, 2, 3)),
     'mmdet pvt/tiny': dict(type='mmdet.PyramidVisionTransformer', **PVT),
     'mmdet pvt_v2/b1': dict(type='mmdet.PyramidVisionTransformerV2', embed_dims=64, **PVT),
     'mmseg twins_pcpvt/small': dict(type='mmseg.PCPVT', qkv_bias=True, norm_after_stage=False, **PCPVT),
@@ -30,22 +41,14 @@ THEIRS = {
     'mmpretrain t2t_vit/t2t_vit_t_14': dict(
         type='mmpretrain.T2T_ViT', embed_dims=384, t2t_cfg=dict(token_dims=64, use_performer=False), num_layers=2,
         layer_cfgs=dict(num_heads=6, feedforward_channels=1152), out_type='featmap'),
-    'timm swin/tiny': dict(name='swin_tiny_patch4_window7_224', depths=(2, 2, 2, 2), img_size=448),
-    'timm pvt_v2/b1': dict(name='pvt_v2_b1'),
-    'timm pvt_v2/b2_li': dict(name='pvt_v2_b2_li', depths=(2, 2, 2, 2)),
-    'timm twins_pcpvt/small': dict(name='twins_pcpvt_small', depths=(2, 2, 2, 2), img_size=448),
+    'mmpretrain mvit_v2/tiny': dict(
+        type='mmpretrain.MViT', arch=dict(embed_dims=96, num_layers=8, num_heads=1, downscale_indices=[2, 4, 6])),
+    'timm swin/tiny': dict(model_name='swin_tiny_patch4_window7_224', depths=(2, 2, 2, 2), img_size=448),
+    'timm swin_v2/tiny_window8_256': dict(model_name='swinv2_tiny_window8_256', depths=(2, 2, 2, 2), img_size=512),
+    'timm pvt_v2/b1': dict(model_name='pvt_v2_b1'),
+    'timm pvt_v2/b2_li': dict(model_name='pvt_v2_b2_li', depths=(2, 2, 2, 2)),
+    'timm twins_pcpvt/small': dict(model_name='twins_pcpvt_small', depths=(2, 2, 2, 2), img_size=448),
 }
-
-
-def randomise(model):
-    """Weights and statistics in which no two values are equal."""
-    generator = torch.Generator().manual_seed(0)
-    for name, value in model.state_dict().items():
-        if value.dtype.is_floating_point and 'pos_embed' not in name or 'pos_embed' in name and value.dim() == 3:
-            noise = torch.randn(value.shape, generator=generator)
-            value.copy_(noise / value[0].numel()**.5 if value.dim() > 1 else 1 + .1 * noise)
-    model.eval()  # which returns nothing in some of theirs
-    return model
 
 
 def ours(name, **options):
@@ -67,13 +70,15 @@ def test_openmmlab(name):
         for attn in (module for module in theirs.modules() if isinstance(module, MultiheadAttention)):
             scale = (attn.input_dims // attn.num_heads)**.5
             attn.scaled_dot_product_attention = partial(scaled_dot_product_attention_pyimpl, scale=scale)
-    size = (224, 224) if column else (192, 256) if 'pvt' in name.split('/')[0] or 'twins' in name else (203, 269)
+    size = (224, 224) if column else (192, 256) if 'pvt' in name.split('/')[0] or 'twins' in name else (264, 300)
     image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    classifier = name.startswith('mvit')  # theirs has no windows
     options = dict(pyramid=None) if column else dict(padding='mask') if 'svt' in name else {}
-    model = ours(name, **options)
+    model = ours(name, **options, **(dict(out_type='pooled') if classifier else {}))
     model.load_state_dict(theirs.state_dict())
     with torch.no_grad():
         for a, b in zip(model(image), theirs(image), strict=True):
+            b = b.mean((2, 3)) if classifier else b
             assert torch.allclose(a, b, atol=1e-4 * b.std()), (a - b).abs().max() / b.std()
 
 
@@ -81,11 +86,69 @@ def test_openmmlab(name):
 def test_timm(name):
     timm = pytest.importorskip('timm')
     name = name.split(' ')[1]
-    settings = dict(THEIRS[f'timm {name}'])
-    theirs = randomise(timm.create_model(settings.pop('name'), **settings))
+    settings = THEIRS[f'timm {name}']
+    theirs = randomise(timm.create_model(**settings))
     model = ours(name, out_norm='swin' not in name)
     model.load_state_dict(theirs.state_dict())
-    image = torch.randn(1, 3, 448, 448, generator=torch.Generator().manual_seed(1))  # more than one window in the last stage
+    side = settings.get('img_size', 448)  # more than one window in the last stage
+    image = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         for a, b in zip(model(image), theirs.forward_intermediates(image, intermediates_only=True), strict=True):
             assert torch.allclose(a, b, atol=1e-4 * b.std()), (a - b).abs().max() / b.std()
+
+
+def test_classifier_of_timm():
+    """Without a class token: timm adds the queries to that one, too, and the authors do not."""
+    timm = pytest.importorskip('timm')
+    theirs = randomise(timm.create_model('mvitv2_tiny'))
+    model = build('mvit_v2/tiny', out_type='pooled')
+    model.load_state_dict(theirs.state_dict())
+    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = theirs.forward_head(theirs.forward_features(image), pre_logits=True)
+        assert torch.allclose(model(image)[0], expected, atol=1e-4 * expected.std())
+
+
+@pytest.mark.parametrize('package, name, expected', [
+    ('timm', 'swin/tiny', 'swin_tiny_patch4_window7_224'),
+    ('timm', 'swin/base_window12_384', 'swin_base_patch4_window12_384'),
+    ('timm', 'pvt_v2/b2_li', 'pvt_v2_b2_li'),
+    ('timm', 'pvt_v2/b2', 'pvt_v2_b2'),
+    ('timm', 'pvt/tiny', None),
+    ('timm', 'mvit_v2/tiny', None),  # without windows
+    ('timm', 'twins_svt/small', None),  # without the norms after its stages, which dense models have
+    ('mmdet', 'swin/base', 'mmdet.SwinTransformer'),
+    ('mmdet', 'pvt_v2/b5', 'mmdet.PyramidVisionTransformerV2'),
+    ('mmdet', 'pvt_v2/b2_li', None),
+    ('mmdet', 'cswin/tiny', None),
+])
+def test_peers_are_found(package, name, expected):
+    pytest.importorskip(package)
+    with torch.device('meta'):
+        peer = build_peer(package, name)
+    assert (peer and peer.name) == expected
+
+
+@pytest.mark.parametrize('package, name, size', [('timm', 'twins_pcpvt/small', (64, 96)), ('mmdet', 'pvt_v2/b0', (64, 96)),
+                                                 ('mmdet', 'swin/tiny', (70, 101)), ('mmdet', 'pvt/tiny', (64, 96))])
+def test_peers_are_the_same_function(package, name, size):
+    pytest.importorskip(package)
+    peer = build_peer(package, name, size)
+    model = build(name, **peer.options)
+    image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        same_weights(model, peer.model)
+        assert difference(model(image), peer.levels(image)) < 1e-4
+        randomise(model)  # other weights: the difference is seen
+        model.stages[3].blocks[0].mlp.fc1.weight *= 2
+        assert difference(model(image), peer.levels(image)) > 1e-2
+        with pytest.raises(ValueError, match='expected levels of'):
+            difference(model(image)[:3], peer.levels(image))
+
+
+def test_mmdet_has_no_more_of_ours():
+    """Every class of mmdet's with the name of one here is compared."""
+    mmdet = pytest.importorskip('mmdet.registry')
+    pytest.importorskip('mmdet.models')
+    families = {name.split('/')[0]: cfg['type'].split('.')[1] for name, cfg in list_backbones().items()}
+    assert MMDET.keys() == {family for family, cls in families.items() if cls in mmdet.MODELS.module_dict}

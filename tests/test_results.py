@@ -25,10 +25,10 @@ from torch import nn
 
 from mmvit_backbones import list_backbones
 from mmvit_backbones.datasets import make_shapes
-from mmvit_backbones.engine import count_config, count_macs
-from mmvit_backbones.engine.config import run
+from mmvit_backbones.engine import count_config, count_macs, set_backbone
+from mmvit_backbones.engine.config import load_config, run
 from mmvit_backbones.files import replacing
-from mmvit_backbones.results import (FAMILIES, METHODS, ResultsError, compare, compare_under, find_runs, load_results, own_rows,
+from mmvit_backbones.results import (FAMILIES, METHODS, ResultsError, Speed, compare, compare_under, find_runs, load_results, own_rows,
                                      page, published, read_run, read_speed, resolve, to_csv, to_markdown, to_rich)
 from mmvit_backbones.results import plot as plots
 from mmvit_backbones.results.documents import documents
@@ -36,6 +36,7 @@ from mmvit_backbones.results.dumped import read_dumped
 from mmvit_backbones.results.page import to_html
 from mmvit_backbones.results.plot import plot
 from mmvit_backbones.results.published import FOLDER
+from mmvit_backbones.results.speed_tables import speed_document
 from mmvit_backbones.results.table import difference
 
 CONFIGS = ROOT / 'configs'
@@ -47,6 +48,12 @@ WITH_CONFIG = [row for row in RESULTS if row.config]
 def entries():
     """All rows of detection and segmentation, counted."""
     return compare([row for row in RESULTS if row.task != 'imagenet'], CONFIGS)
+
+
+@pytest.fixture(scope='module')
+def classifiers():
+    """All rows of ImageNet, counted."""
+    return compare([row for row in RESULTS if row.task == 'imagenet'], CONFIGS)
 
 
 # The data.
@@ -252,11 +259,20 @@ def test_differences_beyond_rounding():
     assert difference(None, 1.) is None
 
 
-def test_every_difference_has_a_note_and_every_note_a_difference(entries):
+def test_every_difference_has_a_note_and_every_note_a_difference(entries, classifiers):
     assert all(entry.cost for entry in entries if entry.result.config)
+    entries = entries + classifiers
     differ = {entry.result.name for entry in entries if entry.params_difference or entry.flops_difference}
     noted = {entry.result.name for entry in entries if entry.result.cost_notes}
     assert differ == noted and len(differ) > 50
+
+
+def test_classifiers_are_counted_at_their_own_input(classifiers):
+    assert all(entry.cost for entry in classifiers if entry.result.arch)
+    entry, = [entry for entry in classifiers if entry.result.name.startswith('swin/base_window12_384/') and entry.result.pretrain == 'in1k']
+    assert entry.cost.size == (384, 384) and entry.common.size == (224, 224)
+    assert (round(entry.cost.params / 1e6, 2), round(entry.cost.macs.all / 1e9, 1)) == (87.9, 47.1)  # with the head
+    assert '| 84.5 | 97.0 | 88 | 87.90 | = | 47.1 | 384x384 |' in to_markdown([entry])
 
 
 # Tables, plot, page.
@@ -381,12 +397,12 @@ def test_model_index_points_to_configs():
 
 
 def write_run(folder, name='maskrcnn_cswin_t_coco', lines=(), time='20260101_000000', change=None, tested=None, dump=True):
-    """A work directory as mmengine leaves one."""
-    cfg = Config.fromfile(CONFIGS / f'{name}.py')
+    """A work directory as mmengine leaves one, of a config here or of OpenMMLab's."""
+    cfg = load_config(name) if '::' in name else Config.fromfile(CONFIGS / f'{name}.py')
     part = folder / time
     (part / 'vis_data').mkdir(parents=True)
     if dump:
-        cfg.dump(folder / f'{name}.py')
+        cfg.dump(folder / Path(cfg.filename).name)
     if change:
         change(cfg)
     cfg.dump(part / 'vis_data' / 'config.py')
@@ -435,6 +451,117 @@ def test_a_run_evaluated_at_several_scales(tmp_path):
     write_run(run, name, time='20260102_000000', change=tta, tested=dict(mIoU=50.1))
     found = read_run(run, CONFIGS)
     assert found.last == dict(miou=48.9, miou_ms=50.1) and found.finished and found.changes == ()
+
+
+def swapped(name, **options):
+    """A change of a run's config: another backbone, as --backbone puts it in."""
+    return lambda cfg: set_backbone(cfg, name, **options)
+
+
+def test_runs_with_another_backbone_find_their_rows(tmp_path):
+    """The published one of that backbone, method, schedule and pre-training, under whatever config they ran."""
+    stock = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
+    cases = [
+        ('maskrcnn_swin_t_coco', 'pvt_v2/b2', {}, 'maskrcnn_pvt_v2_b2_coco'), (stock, 'pvt_v2/b2', {}, 'maskrcnn_pvt_v2_b2_coco'),
+        (stock, 'swin/tiny', {}, 'maskrcnn_swin_t_coco'), ('maskrcnn_swin_t_coco', 'swin/base', {}, None),
+        (stock, 'pvt_v2/b2', dict(init_cfg=None), None)
+    ]
+    for i, (name, backbone, options, expected) in enumerate(cases):
+        run = read_run(write_run(tmp_path / str(i), name, epoch(12, .44, .4), change=swapped(backbone, **options)), CONFIGS)
+        assert (run.recipe.backbone, run.recipe.method, run.recipe.schedule, run.config) == (backbone, 'mask_rcnn', '1x', expected)
+        rows = [row for row in RESULTS if run.belongs_to(row)]
+        own = own_rows([run], RESULTS)
+        if expected:
+            assert {row.config for row in rows} == {expected} and own == []
+            assert any('optim_wrapper' in change for change in run.changes)
+            assert f'Changes against {expected}: ' in to_markdown(compare(rows, None, [run]))
+            continue
+        assert rows == [] and run.changes is (None if name == stock else run.changes)
+        row, = own
+        assert (row.name, row.box_ap) == (f'{backbone}/mask_rcnn/1x/{"none" if options else "in1k"}', None)
+        line = next(line for line in to_markdown(compare(own, None, [run])).splitlines() if line.startswith('| ') and '44.0' in line)
+        assert '| 44.0 / 40.0 |' in line
+        assert len(json.loads(re.search(r'^const data = (.*);$', to_html(compare(own, None, [run])), re.M)[1])['records']) == 1
+
+
+def test_runs_on_other_data_have_no_row(tmp_path):
+    def shapes(cfg):
+        cfg.model.roi_head.bbox_head.num_classes = cfg.model.roi_head.mask_head.num_classes = 6
+        set_backbone(cfg, 'swin/base')
+
+    run = read_run(write_run(tmp_path / 'run', 'maskrcnn_swin_t_coco', epoch(12, .9, .9), change=shapes), CONFIGS)
+    assert run.recipe.task is None and own_rows([run], RESULTS) == [] and not any(run.belongs_to(row) for row in RESULTS)
+
+
+def test_published_weights_that_were_evaluated(tmp_path):
+    """tools/test.py without a training: the weights' row of ImageNet, however they were trained."""
+    stock = 'mmpretrain::resnet/resnet50_8xb32_in1k.py'
+    scores = {'accuracy/top1': 84.47, 'accuracy/top5': 96.9}
+
+    def evaluate(weights):
+        def change(cfg):
+            set_backbone(cfg, re.sub('_22kto1k$', '', weights.removeprefix('mmvit://')), init_cfg=None)
+            cfg.load_from = weights
+        return change
+
+    for weights, pretrain, top1 in (('mmvit://swin/base_window12_384', 'in1k', 84.5), ('mmvit://swin/base_window12_384_22kto1k', 'in22k', 86.4)):
+        run = read_run(write_run(tmp_path / pretrain, stock, change=evaluate(weights), tested=scores), CONFIGS)
+        assert (run.weights, run.recipe.pretrain, run.last) == (weights, pretrain, dict(top1=84.47, top5=96.9))
+        rows = [row for row in RESULTS if run.belongs_to(row)]
+        assert [row.top1 for row in rows] == [top1]
+        text = to_markdown(compare(rows, None, [run]))
+        assert f'84.5 / 96.9 (weights {weights})' in text and 'iterations' not in text.split('## Own runs')[1]
+
+
+def test_a_classifier_that_was_trained(tmp_path):
+    lines = [dict(loss=1., epoch=100, iter=9, step=9), {'accuracy/top1': 81., 'accuracy/top5': 95., 'step': 100}]
+    run = read_run(
+        write_run(tmp_path / 'run', 'mmpretrain::resnet/resnet50_8xb32_in1k.py', lines, change=swapped('swin/tiny')), CONFIGS)
+    assert run.finished and run.recipe[:5] == ('swin/tiny', 'imagenet', 'classification', '100e', 'in1k')
+    row, = own_rows([run], RESULTS)
+    entry, = compare([row], CONFIGS, [run])
+    assert entry.cost.params == 28288354 and '| 81.0 / 95.0 |' in to_markdown([entry])
+
+
+# One model.
+
+
+@pytest.mark.parametrize('name, method, size', [
+    ('mmdet::atss/atss_r50_fpn_1x_coco.py', 'ATSS', (800, 1280)), ('mmdet::rtmdet/rtmdet_s_8xb32-300e_coco.py', 'RTMDet', (800, 1280)),
+    ('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 'Faster R-CNN', (800, 1280)),
+    ('mmseg::ocrnet/ocrnet_hr18_4xb4-80k_ade20k-512x512.py', 'OCRNet', (512, 2048)),
+    ('mmpretrain::resnet/resnet50_8xb32_in1k.py', 'ImageNet classification', (224, 224)),
+])  # yapf: disable
+def test_backbones_under_one_config(name, method, size):
+    cfg = load_config(name)
+    before = cfg.to_dict()
+    first, second = compare_under(cfg, ['pvt_v2/b0', 'shuffle_transformer/tiny'])
+    assert cfg.to_dict() == before
+    assert first.cost.size == size and first.cost.macs.all > first.cost.macs.modules > 0
+    assert second.cost.params - first.cost.params > 20e6
+    text = to_markdown([first, second])
+    assert f'## {method}' in text and (first.result.top1, second.result.top1) == (70.5, second.result.top1)
+
+
+def test_a_backbone_that_does_not_fit_says_why(tmp_path):
+    cfg = load_config('mmdet::atss/atss_r50_fpn_1x_coco.py')
+    cfg.model.backbone.dilations = (1, 1, 1, 2)
+    entry, = compare_under(cfg, ['swin/tiny'])
+    text = to_markdown([entry])
+    assert entry.cost is None and '| PVT' not in text and '1. Does not fit, or is not counted: model.backbone.dilations=(1, 1, 1, 2)' in text
+    entry, = compare_under(load_config('mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py'), ['swin/tiny'])
+    assert entry.cost is None and 'DINOHead can not be counted' in entry.result.note
+
+
+def test_under_stands_beside_own_runs_and_speed(tmp_path):
+    stock = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
+    run = read_run(write_run(tmp_path / 'run', stock, epoch(12, .44, .4), change=swapped('pvt_v2/b0')), CONFIGS)
+    speed = Speed('here', {'pvt_v2/b0': dict(latency=.1, images_per_second=10., peak_memory=2**30)})
+    entries = compare_under(load_config(stock), ['pvt_v2/b0', 'pvt_v2/b1'], [run], speed)
+    text = to_markdown(entries)
+    assert re.search(r'\| PVTv2 b0 \| 1x \| in1k \| 70.5 \| 44.0 / 40.0 \| 100.0 \| 10.00 \| 1.00 \| 23.\d\d \|', text)
+    assert re.search(r'\| PVTv2 b1 \| 1x \| in1k \| 78.7 \|  \|  \|  \|  \| 33.\d\d \|', text)
+    assert plot(entries, tmp_path / 'plot.svg') == 2 and 'top-1, published' in (tmp_path / 'plot.svg').read_text()
 
 
 def test_bad_runs(tmp_path):
@@ -674,6 +801,40 @@ def test_damaged_speed(tmp_path, change):
         read_speed(path)
 
 
+def measurements(folder, name, share=.65, **settings):
+    """A file as tools/benchmark.py writes it, with two rows."""
+    row = dict(params=3e6, macs=2e9, latency=.1, images_per_second=10., peak_memory=2**30, share_of_matmul_rate=share)
+    row.update(dict(peer='theirs', peer_latency=.12, difference=2e-6) if settings.get('peer') else {})
+    (folder / f'{name}.json').write_text(json.dumps(dict(
+        settings=dict(dict(size=[224, 224], mode='infer', batch=1, dtype='float32', device='cpu', compile=False, with_cp=False), **settings),
+        machine=dict(platform='Linux x86_64', cpu='CPU Z', cpus=2, torch='2.1', threads=1),
+        rows=[dict(row, name='swin/tiny'), dict(row, name='pvt/tiny', share_of_matmul_rate=.9)])))
+
+
+def test_speed_document(tmp_path):
+    text = speed_document(tmp_path)
+    assert 'Not recorded yet: `make speed DEVICE=cpu`' in text and 'Not recorded yet: `make speed DEVICE=cuda`' in text
+    measurements(tmp_path, 'train', mode='train')
+    measurements(tmp_path, 'train_with_cp', mode='train', with_cp=True)
+    measurements(tmp_path, 'large', share=.7, size=[800, 1216])
+    measurements(tmp_path, 'peer', peer='timm')
+    measurements(tmp_path, 'gpu', share=.1, device='cuda:0', mode='train', with_cp=True)
+    text = speed_document(tmp_path)
+    assert 'Not recorded' not in text
+    cpus, gpus = text.split('## On GPUs')
+    assert cpus.count('CPU Z, 2 CPUs') == 3, 'with and without checkpointing is one table'
+    assert '| `swin/tiny` | 3.0 | 2.0 | 100.0 | 10.00 | 65% | 1024 | 100.0 | 1024 |' in cpus
+    assert 'The goal is 60% of the rate of matrix multiplication. Below it: none.' in cpus
+    assert 'The goal is 70% of the rate of matrix multiplication. Below it: none.' in cpus
+    assert '### Inference beside timm, 1 x 224x224, float32' in cpus and '| 120.0 | 1.20 | 2e-06 | `theirs` |' in cpus
+    assert '### Training, 1 x 224x224, float32, with_cp' in gpus and 'The goal' not in gpus
+    measurements(tmp_path, 'large', share=.69, size=[800, 1216])
+    assert 'Below it: `swin/tiny`.' in speed_document(tmp_path)
+    measurements(tmp_path, 'large_again', size=[800, 1216], runs=3)
+    with pytest.raises(ResultsError, match='Two files hold measurements under the same conditions: infer, .* 800x1216'):
+        speed_document(tmp_path)
+
+
 # The tools.
 
 
@@ -711,6 +872,9 @@ def test_compare_prints_and_writes(tmp_path):
     (['--runs', 'docs'], r'docs holds no log of a run'),
     (['--config', 'maskrcnn_pvt_t_coco', '--plot', 'plot.doc'], r'ends in .png, .svg, .pdf'),
     (['--update-docs', '--family', 'pvt'], r'--update-docs writes all rows'),
+    (['--under', 'mmdet::nowhere.py'], r'mmdet has no config nowhere.py'),
+    (['--under', 'configs/maskrcnn_pvt_t_coco.py', '--schedule', '1x'], r'give no --schedule with it'),
+    (['--under', 'configs/maskrcnn_pvt_t_coco.py', '--family', 'swine'], r'--family swine: there is no such family. Known: cswin'),
 ])
 def test_bad_input_leaves_tables_as_they_were(tmp_path, options, message):
     out = tmp_path / 'table.txt'
@@ -795,7 +959,7 @@ def test_reproduce_runs_goes_on_and_compares(tmp_path):
         'val_dataloader.dataset.pipeline.1.scale=(64,64)'
     ]
     log = call(*command, 'train_cfg.max_iters=1', 'train_cfg.val_interval=1', MMVIT_WEIGHTS=str(tmp_path))
-    assert '--resume' not in log and re.search(r'48\.2 │ +│ +\d+\.\d ', log)
+    assert '--resume' not in log and re.search(r'48\.2 │ +\d+\.\d ', log)
     work_dir = tmp_path / 'runs' / 'semfpn_cswin_t_ade20k'
     dumped, = work_dir.glob('*/vis_data/config.py')
     dumped.write_text(re.sub(r'max_iters=1\b', 'max_iters=2', dumped.read_text()))  # as if it had been stopped halfway

@@ -207,6 +207,30 @@ def test_resume_from_a_file(reference, copy, tmp_path):
     assert (work_dir / 'former' / '1' / 'epoch_3.pth').exists()
 
 
+@pytest.mark.parametrize('path, value, word', [
+    ('meta.iter', -1, 'no meta.iter'),
+    ('meta.seed', 'x', 'can not go on with'),
+    ('optimizer.param_groups', [], 'can not go on with'),
+    ('optimizer.param_groups.0.lr', 'x', 'learning rates'),
+    ('optimizer.state.0.exp_avg', torch.zeros(3), "exp_avg of layer.weight"),
+    ('optimizer.state.0.exp_avg_sq', torch.full((64, 64), float('inf')), "exp_avg_sq of layer.weight"),
+    ('param_schedulers', [], '0 schedulers'),
+    ('message_hub.log_scalars.train/loss', 5, 'train/loss'),
+    ('message_hub.resumed_keys.iter', 5, 'iter in its message_hub'),
+    ('message_hub.runtime_info.best_ckpt', 5, 'best_ckpt'),
+    ('message_hub.runtime_info.keep_ckpt_ids', ['../../x'], 'keep_ckpt_ids'),
+])
+def test_resume_from_a_state_that_does_not_fit(path, value, word, two_epochs, tmp_path):
+    checkpoint = torch.load(two_epochs / 'epoch_2.pth', weights_only=False)
+    node, (*keys, last) = checkpoint, path.split('.')
+    for key in keys:
+        node = node[int(key) if key.isdigit() else key]
+    node[last] = value
+    torch.save(checkpoint, tmp_path / 'x.pth')
+    out = train(tmp_path / 'run', str(tmp_path / 'x.pth'), status=2)
+    assert word in out.splitlines()[-1] and 'x.pth' in out.splitlines()[-1] and not names(tmp_path / 'run')
+
+
 def test_a_folder_with_a_run(reference, copy):
     work_dir = copy()
     before = names(work_dir)

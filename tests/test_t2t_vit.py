@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from conftest import DATA, authors_state, build, read_record
 from parity import compare, image
 
-from mmvit_backbones.backbones.t2t_vit import PatchNorm, SoftSplit, sinusoid
+from mmvit_backbones.backbones.t2t_vit import PatchNorm, SoftSplit
 
 RECORDS = ('t2t_vit_7', 't2t_vit_t_14')
 CASES = [(name, kind, i) for name in RECORDS for kind in ('cases', 'derived_cases')
@@ -13,7 +13,7 @@ CASES = [(name, kind, i) for name in RECORDS for kind in ('cases', 'derived_case
 
 
 @pytest.mark.parametrize('name, kind, i', CASES)
-def test_numbers(name, kind, i):
+def test_numbers(device, name, kind, i):
     record = read_record(DATA / f't2t_vit/{name}.json')
     case = record[kind][i]
     model = build(f't2t_vit/{name}', out_norm=False)
@@ -22,11 +22,11 @@ def test_numbers(name, kind, i):
     found = {}
     model.stages[2].downsample.register_forward_hook(lambda *call: found.update(project=call[-1].permute(0, 3, 1, 2)))
     with torch.no_grad():
-        *levels, pooled = model(torch.from_numpy(image(case['input'], case['input_seed'])))
+        *levels, pooled = model.to(device)(torch.from_numpy(image(case['input'], case['input_seed'])).to(device))
     found.update(zip(('token1', 'token2', 'norm'), levels))
     for expected in case['outputs']:
         if not expected['name'].startswith('soft_split'):  # the patches, which are never copied out
-            assert compare(found.pop(expected['name']).numpy(), expected) < 1e-4, expected['name']
+            assert compare(found.pop(expected['name']).cpu().numpy(), expected) < 1e-4, expected['name']
     assert not found
     assert pooled.shape[2:] == tuple(-(-side // 2) for side in expected['shape'][2:])
 

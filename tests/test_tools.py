@@ -1,17 +1,20 @@
 """Each tool does a tiny real job, as a user would call it."""
 import json
 import os
+import platform
 import re
+import runpy
 import sys
-import time
 from pathlib import Path
 
 import cv2
 import pytest
 import torch
-from conftest import DATA, ROOT, authors_state, build, call, call_and_kill, read_record
+from conftest import DATA, ROOT, SMALLEST, authors_state, build, call, call_and_kill, hide, read_record
 
 from mmvit_backbones.datasets import make_shapes
+from mmvit_backbones.engine.config import UsageError
+from mmvit_backbones.engine.peers import build_peer
 
 TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('*.py'))
 MASK_RCNN, UPERNET = 'configs/maskrcnn_cswin_demo_shapes.py', 'configs/upernet_cswin_demo_shapes.py'
@@ -56,13 +59,7 @@ def test_help(tool):
 @pytest.mark.parametrize('tool', ['train.py', 'test.py', 'predict.py'])
 def test_without_openmmlab(tool, tmp_path):
     """A missing package is named, with what installs it."""
-    (tmp_path / 'sitecustomize.py').write_text(
-        'import sys\n'
-        'class Hidden:\n'
-        '    def find_spec(self, name, path=None, target=None):\n'
-        '        if name.split(".")[0] in ("mmdet", "mmcv", "mmseg"):\n'
-        '            raise ModuleNotFoundError(f"No module named {name!r}", name=name)\n'
-        'sys.meta_path.insert(0, Hidden())\n')
+    hide(tmp_path, 'mmdet', 'mmcv', 'mmseg')
     assert 'usage:' in call(tool, '--help', PYTHONPATH=str(tmp_path))
     (tmp_path / 'x.pth').write_bytes(b'x')
     (tmp_path / 'x.png').write_bytes(b'x')
@@ -171,7 +168,54 @@ def test_convert_checkpoint(tmp_path):
 def test_benchmark(tmp_path, mode):
     out = call('benchmark.py', 'cswin/tiny', '--size', '224x224', '--mode', mode, '--device', 'cpu', '--runs', '2', '--json', tmp_path / 'x.json')
     assert 'cswin/tiny' in out
-    row, = json.loads((tmp_path / 'x.json').read_text())['rows']
+    data = json.loads((tmp_path / 'x.json').read_text())
+    row, = data['rows']
     assert row['params'] == sum(p.numel() for p in build('cswin/tiny').parameters())
     assert round(row['macs'] / 1e9, 2) == 4.33 and row['flops'] == 2 * row['macs']
     assert row['latency'] > 0 and row['peak_memory'] > 0 and 0 < row['share_of_matmul_rate'] < 2
+    assert data['machine']['cpu'] and 1 <= data['machine']['threads'] <= data['machine']['cpus']
+    assert str(tmp_path) not in json.dumps(data) and platform.node() not in json.dumps(data), 'files that may be published'
+
+
+def test_benchmark_beside_a_peer(tmp_path):
+    pytest.importorskip('timm')
+    out = call('benchmark.py', 'pvt_v2/b0', 'cswin/tiny', '--size', '64x96', '--mode', 'train', '--device', 'cpu', '--runs', '1',
+               '--peer', 'timm', '--json', tmp_path / 'x.json')
+    assert 'not in timm: cswin/tiny' in out and 'times as fast' in out
+    row, = json.loads((tmp_path / 'x.json').read_text())['rows']
+    assert row['name'] == 'pvt_v2/b0' and row['difference'] < 1e-4 and row['peer_latency'] > 0
+
+
+def test_benchmark_times_nothing_beside_another_function():
+    """At 224 x 224 the last stage is one window, which timm does not shift, and the authors' dense code does."""
+    pytest.importorskip('timm')
+    check_same = runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))['check_same']
+    peer = build_peer('timm', 'swin/tiny')
+    with pytest.raises(UsageError, match='swin_tiny_patch4_window7_224 is not the same function'):
+        check_same(build('swin/tiny', **peer.options), peer, torch.randn(1, 3, 224, 224))
+
+
+def test_sizes_of_the_benchmark():
+    """Every family has a small and a base variant, by the number of parameters and among those with weights."""
+    choose = runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))['choose']
+    small, base = choose(['small']), choose(['base'])
+    assert {name.split('/')[0] for name in small} == {name.split('/')[0] for name in base} == set(SMALLEST)
+    assert {'swin/tiny', 'pvt_v2/b2', 't2t_vit/t2t_vit_14'} < set(small)
+    assert {'swin/base', 'cswin/base', 'pvt_v2/b5', 'twins_svt/large'} < set(base)
+    both = choose(['small', 'base', 'swin/tiny'])
+    assert len(both) == len(set(both)) and set(both) == {*small, *base}
+
+
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
+def test_recording_asks_for_what_the_benchmark_takes(device, tmp_path, monkeypatch):
+    out = call('bash', 'tools/record_speed.sh', device, tmp_path / 'speed', PY='echo')
+    commands = [line.split() for line in out.splitlines() if line.startswith('tools/benchmark.py')]
+    parse_args = runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))['parse_args']
+    found = []
+    for words in commands:
+        monkeypatch.setattr(sys, 'argv', words)
+        found.append(parse_args())
+    assert {args.peer for args in found} == {None, 'timm', 'mmdet'} and {args.with_cp for args in found} == {False, True}
+    assert {args.device for args in found} == {device} and len({args.json for args in found}) == len(found) == len(commands)
+    assert all(Path(args.json).parent == tmp_path / 'speed' for args in found)
+    assert 'usage' in call('bash', 'tools/record_speed.sh', 'tpu', tmp_path / 'other', PY='echo', status=2)

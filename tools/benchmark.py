@@ -2,8 +2,10 @@
 or whole models, from images to predictions or gradients: python tools/benchmark.py CONFIG [--backbone NAME] [options]
 
 Parameters; multiply-adds (attention products counted) and FLOPs (twice as many); median latency of a batch and the spread
-of its middle half; images a second; peak memory; and which share of this machine's own rate of matrix multiplication,
-measured at the start, the arithmetic reached. Training counts the backward pass as twice the forward pass.
+of its middle half; images a second; peak memory; and which share of this machine's own rate of matrix multiplication the
+arithmetic reached. Training counts the backward pass as twice the forward pass. What is compared takes turns: a
+multiplication, a backbone, and with --peer the same backbone of another package, with the same weights, once it was seen
+to give the same levels. OMP_NUM_THREADS sets the number of threads.
 """
 import argparse
 import json
@@ -14,6 +16,8 @@ import statistics
 import sys
 import time
 from contextlib import nullcontext
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -25,18 +29,28 @@ from rich.table import Table
 from mmvit_backbones import list_backbones
 from mmvit_backbones.backbones.base import MIN_SIZE
 from mmvit_backbones.engine import count_macs
-from mmvit_backbones.engine.config import (UsageError, add_backbone_argument, check_device, check_folder, image_size,
-                                           load_config, run, run_name)
+from mmvit_backbones.engine.config import (INSTALL, UsageError, add_backbone_argument, check_device, check_folder,
+                                           image_size, load_config, run, run_name)
 from mmvit_backbones.engine.examples import WholeModel
+from mmvit_backbones.engine.machine import available_cpus, cpu_model, limit_threads
+from mmvit_backbones.engine.peers import build_peer, difference, same_weights
 from mmvit_backbones.files import replacing
 
 DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bfloat16)
+PEERS = dict(timm=('timm', 'pip install timm'), mmdet=('mmdet.models', INSTALL))
+"""{package: (module with its models, how it is installed)}"""
+SIZES = dict(small=25, base=85)
+"""{name of a size: million parameters}; a family's variant of that size is the one that is nearest."""
+SAME = 1e-4
+"""Standard deviations by which levels of one function may differ where float32 rounds differently."""
 
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        'names', nargs='+', metavar='NAME|CONFIG', help='<family>/<variant>, <family> for all of its variants, or config')
+        'names', nargs='+', metavar='NAME|CONFIG', help='<family>/<variant>; <family> for all of its variants; small or base for '
+        'the variant of every family, of those with published weights where it has any, that is nearest to 25 or 85 million '
+        'parameters; or a config file')
     add_backbone_argument(parser)
     parser.add_argument('--size', type=image_size, default=(800, 1344), help='HEIGHTxWIDTH in pixels [800x1344]')
     parser.add_argument('--batch', type=int, default=1, help='images a batch [%(default)s]')
@@ -46,6 +60,7 @@ def parse_args():
         '--dtype', choices=DTYPES, default='float32', help='others run under autocast [%(default)s]')
     parser.add_argument('--compile', action='store_true', help='with torch.compile')
     parser.add_argument('--with-cp', action='store_true', help='with activation checkpointing')
+    parser.add_argument('--peer', choices=PEERS, help='beside it the same model as this package has it, where it has one')
     parser.add_argument('--runs', type=int, default=10, help='timed runs after two for warming up [%(default)s]')
     parser.add_argument('--json', metavar='FILE', help='keep the figures, unrounded')
     return parser.parse_args()
@@ -60,23 +75,59 @@ def choose(names):
     known = list_backbones()
     chosen = []
     for name in names:
-        found = [name] if name in known or is_config(name) else [key for key in known if key.split('/')[0] == name]
+        if name in SIZES:
+            found = of_size(name)
+        else:
+            found = [name] if is_config(name) else [key for key in known if name in (key, key.split('/')[0])]
         if not found:
-            raise UsageError(f'{name} is not known. Known: {", ".join(known)}')
+            raise UsageError(f'{name} is not known. Known: {", ".join([*known, *SIZES])}')
         chosen += found
-    return chosen
+    return list(dict.fromkeys(chosen))
+
+
+def of_size(size):
+    """The variant of every family that is nearest to a size."""
+    found = []
+    for family in dict.fromkeys(name.split('/')[0] for name in list_backbones()):
+        names = list_backbones(f'{family}/*', pretrained=True) or list_backbones(f'{family}/*')
+        found.append(min(names, key=lambda name: abs(parameters(name) / 1e6 - SIZES[size])))
+    return found
+
+
+@lru_cache(maxsize=None)
+def parameters(name):
+    with torch.device('meta'):
+        return sum(p.numel() for p in MODELS.build(list_backbones()[name]).parameters())
+
+
+def with_peer(names, args):
+    """Those of some backbones that ``--peer`` has too.
+
+    Raises:
+        UsageError: It is not installed, or has none of them.
+    """
+    if find_spec(args.peer) is None:
+        raise UsageError(f'--peer {args.peer}: {args.peer} is not installed. {PEERS[args.peer][1]}')
+    with torch.device('meta'):
+        found = [name for name in names if build_peer(args.peer, name, args.size)]
+    if not found:
+        raise UsageError(f'{args.peer} has none of {", ".join(names)}, or none whose weights fit')
+    others = [name for name in names if name not in found]
+    if others:
+        print(f'not in {args.peer}: {", ".join(others)}')
+    return found
 
 
 def is_config(name):
     return name.endswith('.py')
 
 
-def build(name, args):
+def build(name, args, **options):
     """A backbone or a whole model, and images for it."""
     if is_config(name):
         model = WholeModel(read(name, args), args.batch, args.size)
         return model, model.images
-    return MODELS.build(dict(list_backbones()[name], with_cp=args.with_cp)), torch.randn(args.batch, 3, *args.size)
+    return MODELS.build(dict(list_backbones()[name], with_cp=args.with_cp, **options)), torch.randn(args.batch, 3, *args.size)
 
 
 def read(name, args):
@@ -103,24 +154,17 @@ def synchronize(device):
         torch.cuda.synchronize(device)
 
 
-def timed(function, runs, device, title):
-    """Seconds of each run, after two that are thrown away."""
-    seconds = []
-    for i in track(range(runs + 2), description=title, transient=True):
-        synchronize(device)
-        start = time.perf_counter()
-        function()
-        synchronize(device)
-        if i > 1:
-            seconds.append(time.perf_counter() - start)
+def timed(functions, runs, device, title):
+    """{name: seconds of each run} of functions that take turns, so that what else the machine does slows all of them."""
+    seconds = {name: [] for name in functions}
+    for _ in track(range(runs), description=title, transient=True):
+        for name, function in functions.items():
+            synchronize(device)
+            start = time.perf_counter()
+            function()
+            synchronize(device)
+            seconds[name].append(time.perf_counter() - start)
     return seconds
-
-
-def matmul_rate(device, dtype):
-    """FLOPs a second of large square matrix multiplications, the best of ten."""
-    n = 8192 if device.type == 'cuda' else 2048
-    a, b = torch.randn(2, n, n, device=device, dtype=dtype).unbind()
-    return 2 * n**3 / min(timed(lambda: a @ b, 10, device, f'matrix multiplication, {dtype}'))
 
 
 def peak_of_process():
@@ -128,54 +172,104 @@ def peak_of_process():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
 
 
-def measure(name, args, rate):
-    device, dtype = torch.device(args.device), DTYPES[args.dtype]
-    before = peak_of_process()
-    model, images = build(name, args)
-    model, images = model.to(device), images.to(device)
-    params, macs = cost(name, model, images)
-    model.train(args.mode == 'train')
-    forward = torch.compile(model) if args.compile else model
-    autocast = nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+def step(model, levels, images, args):
+    """What is timed: levels without gradients, or with the backward pass."""
+    dtype = DTYPES[args.dtype]
+    autocast = nullcontext() if dtype == torch.float32 else torch.autocast(images.device.type, dtype)
+    levels = torch.compile(levels) if args.compile else levels
 
     def infer():
         with torch.no_grad(), autocast:
-            forward(images)
+            levels(images)
 
     def train():
         with autocast:
-            loss = sum(out.float().mean() for out in forward(images))
+            loss = sum(out.float().mean() for out in levels(images))
         loss.backward()
         model.zero_grad(set_to_none=True)
 
+    model.train(args.mode == 'train')
+    return infer if args.mode == 'infer' else train
+
+
+def check_same(ours, peer, images):
+    """Gives both models the same weights and looks whether they compute the same; returns by how much levels differ.
+
+    Raises:
+        UsageError: They do not.
+    """
+    same_weights(ours, peer.model)
+    ours.eval()
+    exact = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    with torch.no_grad():
+        found = difference(ours(images), peer.levels(images))
+    torch.backends.cudnn.allow_tf32 = exact
+    if found > SAME:
+        raise UsageError(f'{peer.name} is not the same function: levels differ by {found:.2g} standard deviations, so there is '
+                         'nothing to compare. Choose another --size, such as 448x448, or leave out --peer')
+    return found
+
+
+def measure(name, args):
+    """What is known of one backbone, in a process of its own: its peak memory is its own too."""
+    limit_threads()
+    device, dtype = torch.device(args.device), DTYPES[args.dtype]
+    n = 8192 if device.type == 'cuda' else 2048
+    a, b, product = torch.randn(3, n, n, device=device, dtype=dtype)
+    functions = dict(matmul=lambda: torch.mm(a, b, out=product))
+    functions['matmul']()
+    peer = build_peer(args.peer, name, args.size) if args.peer else None
     if device.type == 'cuda':
+        before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
-    seconds = timed(infer if args.mode == 'infer' else train, args.runs, device, name)
-    memory = torch.cuda.max_memory_allocated(device) if device.type == 'cuda' else peak_of_process() - before
-    median = statistics.median(seconds)
-    quartiles = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [median] * 3
+    else:
+        before = peak_of_process()
+    model, images = build(name, args, **(peer.options if peer else {}))
+    model, images = model.to(device), images.to(device)
+    params, macs = cost(name, model, images)
+    functions['ours'] = step(model, model, images, args)
+    for _ in range(2):
+        functions['ours']()
+    memory = (torch.cuda.max_memory_allocated(device) if device.type == 'cuda' else peak_of_process()) - before
+    theirs = {}
+    if peer:
+        peer.model.to(device)
+        theirs = dict(peer=peer.name, difference=check_same(model, peer, images))
+        model.train(args.mode == 'train')
+        functions['theirs'] = step(peer.model, peer.levels, images, args)
+        for _ in range(2):
+            functions['theirs']()
+    seconds = timed(functions, args.runs, device, name)
+    medians = {key: statistics.median(values) for key, values in seconds.items()}
+    if peer:
+        theirs.update(peer_latency=medians['theirs'])
+    quartiles = statistics.quantiles(seconds['ours'], n=4) if args.runs > 1 else [medians['ours']] * 3
+    rate = 2 * n**3 / medians['matmul']
     flops = 2 * macs * args.batch * (3 if args.mode == 'train' else 1)
     title = run_name(name, args.backbone) if is_config(name) else name
     return dict(
-        name=title, params=params, macs=macs, flops=2 * macs, latency=median,
-        latency_q1=quartiles[0], latency_q3=quartiles[2], images_per_second=args.batch / median, peak_memory=memory,
-        share_of_matmul_rate=flops / median / rate)
+        name=title, params=params, macs=macs, flops=2 * macs, latency=medians['ours'],
+        latency_q1=quartiles[0], latency_q3=quartiles[2], images_per_second=args.batch / medians['ours'], peak_memory=memory,
+        matmul_rate=rate, share_of_matmul_rate=flops / medians['ours'] / rate, **theirs)
 
 
-def show(rows, args, rate):
+def show(rows, args):
+    rate = statistics.median(row['matmul_rate'] for row in rows)
     table = Table(
         title=f'{args.mode}, {args.batch} x {args.size[0]}x{args.size[1]}, {args.dtype} on {args.device}'
         f'{", compiled" if args.compile else ""}{", checkpointed" if args.with_cp else ""}; '
         f'matrix multiplication {rate / 1e12:.3g} TFLOP/s')
     table.add_column('model', overflow='fold')
-    for title in ('params M', 'GMACs', 'GFLOPs', 'ms', 'middle half', 'images/s', 'peak GiB', 'of matmul'):
+    peer = [f'{args.peer} ms', 'times as fast'] if args.peer else []
+    for title in ('params M', 'GMACs', 'GFLOPs', 'ms', 'middle half', 'images/s', 'peak GiB', 'of matmul', *peer):
         table.add_column(title, justify='right', no_wrap=True)
     for row in rows:
+        peer = [f'{row["peer_latency"] * 1e3:.1f}', f'{row["peer_latency"] / row["latency"]:.2f}'] if args.peer else []
         table.add_row(
             row['name'], f'{row["params"] / 1e6:.2f}', f'{row["macs"] / 1e9:.1f}', f'{row["flops"] / 1e9:.1f}',
             f'{row["latency"] * 1e3:.1f}', f'{row["latency_q1"] * 1e3:.1f}-{row["latency_q3"] * 1e3:.1f}',
-            f'{row["images_per_second"]:.2f}', f'{row["peak_memory"] / 2**30:.2f}',
-            f'{row["share_of_matmul_rate"]:.0%}')
+            f'{row["images_per_second"]:.2f}', f'{row["peak_memory"] / 2**30:.2f}', f'{row["share_of_matmul_rate"]:.0%}', *peer)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
@@ -196,17 +290,25 @@ def main():
         check_folder(Path(args.json).parent, '--json')
         if Path(args.json).is_dir():
             raise UsageError(f'--json {args.json} is a folder. Name the file to write')
-    rate = matmul_rate(torch.device(args.device), DTYPES[args.dtype])
-    # A process for each backbone: its peak memory is its own, and the next one starts afresh.
-    with multiprocessing.get_context('spawn').Pool(1, maxtasksperchild=1) as pool:
-        rows = [pool.apply(measure, (name, args, rate)) for name in names]
-    show(rows, args, rate)
+    if args.peer:
+        if any(map(is_config, names)):
+            raise UsageError(f'--peer {args.peer} has backbones to compare, not whole models. Name backbones')
+        names = with_peer(names, args)
+    # A process for each backbone, a copy of one that has imported everything and computed nothing.
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['__main__', *([PEERS[args.peer][0]] if args.peer else [])])
+    with context.Pool(1, maxtasksperchild=1) as pool:
+        rows = [pool.apply(measure, (name, args)) for name in names]
+    show(rows, args)
     if args.json:
-        machine = dict(platform=platform.platform(), torch=torch.__version__, threads=torch.get_num_threads())
+        settings = {key: value for key, value in vars(args).items() if key != 'json'}
+        machine = dict(
+            platform=f'{platform.system()} {platform.machine()}', cpu=cpu_model(), cpus=available_cpus(),
+            torch=torch.__version__, threads=torch.get_num_threads())
         if args.device.startswith('cuda'):
             machine['gpu'] = torch.cuda.get_device_name(args.device)
         with replacing(Path(args.json)) as part:
-            part.write_text(json.dumps(dict(settings=vars(args), machine=machine, matmul_rate=rate, rows=rows), indent=1))
+            part.write_text(json.dumps(dict(settings=settings, machine=machine, rows=rows), indent=1))
         print(f'figures in {args.json}')
 
 

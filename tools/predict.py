@@ -8,13 +8,14 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from mmengine.registry import MODELS, VISUALIZERS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, VISUALIZERS, init_default_scope
+from mmengine.runner import load_checkpoint
 from mmengine.utils import track_iter_progress
 
 from mmvit_backbones.checkpoints import check_model, locate, read_checkpoint, use_reader
 from mmvit_backbones.engine.config import (UsageError, add_backbone_argument, add_trust_argument, check_device,
                                            check_folder, load_config, remove_pretrained, run)
-from mmvit_backbones.engine.data import picture_fault
+from mmvit_backbones.engine.data import class_faults, picture_fault
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 BEST, LEAST_SIDE = 5, 400
@@ -88,10 +89,31 @@ def read(path):
     return image
 
 
+def class_names(cfg, checkpoint, source):
+    """What the model's classes are called and coloured: as the checkpoint says, else as the config's data set does.
+
+    Raises:
+        UsageError: The checkpoint's names are none, or not as many as the model has classes.
+    """
+    names = DATASETS.build({**cfg.test_dataloader.dataset, 'lazy_init': True}).metainfo
+    meta = checkpoint.get('meta')
+    meta = meta.get('dataset_meta') if isinstance(meta, dict) else None
+    classes = meta.get('classes') if isinstance(meta, dict) else None
+    if classes is not None:
+        if not isinstance(classes, (list, tuple)) or not all(isinstance(name, str) for name in classes):
+            raise UsageError(f'{source}: meta.dataset_meta.classes must be a list of names. Save it anew, or without meta')
+        names['classes'] = classes
+    for sentence in class_faults(cfg, source, names.get('classes') or ()):
+        raise UsageError(f'{sentence}.')
+    return {'palette': 'random', **names}
+
+
 def main():
     args = parse_args()
     use_reader(args.trust)
     cfg = load_config(args.config, backbone=args.backbone, pretrained=False)
+    if not cfg.get('test_dataloader'):
+        raise UsageError(f'{args.config} has no test_dataloader, which says how images are prepared')
     images = find_images(args.images)
     classifier = cfg.default_scope == 'mmpretrain'
     if args.out is not None:
@@ -107,19 +129,21 @@ def main():
     init_default_scope(cfg.default_scope)
     with torch.device('meta'):
         model = MODELS.build(deepcopy(cfg.model))  # detectors change what they are built from
-    check_model(model, read_checkpoint(checkpoint, args.trust), whole=True, source=checkpoint)
+    content = read_checkpoint(checkpoint, args.trust)
+    check_model(model, content, whole=True, source=checkpoint)
+    names = class_names(cfg, content, checkpoint)
     if classifier:
-        classify(cfg, checkpoint, images, args)
+        classify(cfg, checkpoint, names.get('classes'), images, args)
     else:
-        draw(cfg, checkpoint, images, args)
+        draw(cfg, checkpoint, names, images, args)
 
 
-def classify(cfg, checkpoint, images, args):
+def classify(cfg, checkpoint, classes, images, args):
     """Prints the best classes of each image, and draws the best one where a folder is given."""
     from mmengine.dataset import Compose, pseudo_collate
     from mmpretrain.apis import get_model
-    model = get_model(cfg, checkpoint, args.device)
-    classes = model._dataset_meta.get('classes')
+    model = get_model(cfg, False, args.device)
+    load_checkpoint(model, checkpoint, map_location='cpu')
     pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
     visualizer = VISUALIZERS.build({**cfg.visualizer, 'name': 'predict', 'vis_backends': None}) if args.out else None
     for path in images:
@@ -136,18 +160,19 @@ def classify(cfg, checkpoint, images, args):
                 read(path), sample, classes, draw_gt=False, resize=LEAST_SIDE, out_file=str(Path(args.out, path.name)))
 
 
-def draw(cfg, checkpoint, images, args):
+def draw(cfg, checkpoint, names, images, args):
     """Draws boxes, masks or segments on each image."""
     out = Path(args.out)
     if cfg.default_scope == 'mmseg':
         from mmseg.apis import inference_model, init_model
-        model = init_model(cfg, checkpoint, args.device)
         drawing = dict()
     else:
         from mmdet.apis import inference_detector as inference_model
-        from mmdet.apis import init_detector
-        model = init_detector(cfg, checkpoint, device=args.device)
+        from mmdet.apis import init_detector as init_model
         drawing = dict(pred_score_thr=args.score_thr)
+    model = init_model(cfg, None, device=args.device)
+    load_checkpoint(model, checkpoint, map_location='cpu')
+    model.dataset_meta = names
     visualizer = VISUALIZERS.build({**cfg.visualizer, 'name': 'predict', 'alpha': args.opacity, 'save_dir': str(out)})
     visualizer.dataset_meta = model.dataset_meta
     for path in track_iter_progress(images):

@@ -1,20 +1,26 @@
 """The backbone families, one file a paper."""
 from .base import Backbone
 from .cswin import CSWinTransformer
+from .dwnet import DWNet
 from .fcvit import FCViT
 from .gg_transformer import GGTransformer
 from .msg_transformer import MSGTransformer
+from .mvit_v2 import MViTv2
+from .p2t import P2T
 from .pvt import PyramidVisionTransformer
 from .pvt_v2 import PyramidVisionTransformerV2
+from .rest import ResT
+from .rest_v2 import ResTV2
 from .sg_former import SGFormer
 from .shuffle_transformer import ShuffleTransformer
 from .swin import SwinTransformer
+from .swin_v2 import SwinTransformerV2
 from .t2t_vit import T2TViT
 from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'FCViT', 'GGTransformer', 'MSGTransformer', 'PyramidVisionTransformer',
-    'PyramidVisionTransformerV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'T2TViT', 'TwinsPCPVT',
-    'TwinsSVT'
+    'Backbone', 'CSWinTransformer', 'DWNet', 'FCViT', 'GGTransformer', 'MSGTransformer', 'MViTv2', 'P2T',
+    'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer', 'ShuffleTransformer',
+    'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT'
 ]

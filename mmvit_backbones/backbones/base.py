@@ -129,6 +129,8 @@ class Backbone(BaseModule):
     one after the other."""
     other_layouts: Dict[str, Sequence[tuple]] = {}
     """{whose: the same for their keys}; "OpenMMLab's" are unpacked first (`checkpoints.openmmlab`)."""
+    refused: Dict[str, Tuple[str, str]] = {}
+    """{published variant that has no model here: (regular expression of a key that only its file has, the reason)}"""
 
     def __init_subclass__(cls, **kwargs) -> None:
         """Gives a family its full signature and docstring: what is its own, then what is shared."""
@@ -231,6 +233,11 @@ class Backbone(BaseModule):
     def drop_path_rates(self, rate: float) -> List[List[float]]:
         """The rate of stochastic depth of each block, by stage, for ``drop_path_rate``."""
         return drop_path_rates(rate, self.spec['depths'])
+
+    @classmethod
+    def layouts(cls, spec: dict) -> Dict[str, Sequence[tuple]]:
+        """{whose: their keys to those of a model with the settings ``spec``}: ``rename`` and ``other_layouts``."""
+        return {"the authors'": cls.rename, **cls.other_layouts}
 
     def level(self, x: Tensor) -> Tensor:
         """The map (B, H, W, C) in what a stage hands to the next one."""
@@ -342,7 +349,8 @@ class Backbone(BaseModule):
             return []
         frozen = [self.patch_embed, *self.stages[:self.frozen_stages]]
         if self.norms == 'trunk':
-            frozen += [getattr(self, f'norm{i}') for i in range(self.frozen_stages)]
+            norms = (getattr(self, f'norm{i}') for i in range(self.frozen_stages))
+            frozen += [norm for norm in norms if norm is not None]
         return frozen
 
     def _check(self, right: bool, expected: str, found: object) -> None:
@@ -363,6 +371,8 @@ class Backbone(BaseModule):
     def _resolve(self, arch: Union[str, dict]) -> dict:
         row = next(iter(self.archs.values()))
         if isinstance(arch, str):
+            if arch in self.refused:
+                raise ValueError(f'{type(self).__name__} has no variant {arch!r}: {self.refused[arch][1]}')
             if arch not in self.archs:
                 raise ValueError(f'{type(self).__name__} has no variant {arch!r}. It has {", ".join(self.archs)}; '
                                  f'or give a dict with the keys {", ".join(row)}')

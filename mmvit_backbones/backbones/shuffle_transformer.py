@@ -13,22 +13,12 @@ from typing import List, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import (DepthwiseConv, DropPath, Groups, RelativePositionBias, conv_map, crop_bias, group_attention,
-                      group_tokens, pad_to_multiple, reorder)
+from ..layers import (DepthwiseConv, DropPath, Groups, Pointwise, RelativePositionBias, conv_map, crop_bias,
+                      group_attention, group_tokens, pad_to_multiple, reorder)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
 WINDOW = (7, 7)
-
-
-class Pointwise(nn.Conv2d):
-    """A 1x1 convolution, its weight in the shape that published files have, on the last axis of a tensor."""
-
-    def __init__(self, in_dim: int, dim: int, bias: bool = True) -> None:
-        super().__init__(in_dim, dim, 1, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight.flatten(1), self.bias)
 
 
 class ShuffleEmbed(nn.Module):

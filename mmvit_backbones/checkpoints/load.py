@@ -22,7 +22,7 @@ PREFIXES = {'module', 'model', 'backbone', 'encoder', 'image_encoder', 'img_back
 OPENMMLAB = "OpenMMLab's"
 """The layout of mmdet's, mmsegmentation's and mmpretrain's own classes."""
 MOST_PREFIXES, MOST_KEYS = 16, 20000
-"""What is looked at in a file: prefixes that a backbone may be under, and keys to recognise one by. No model has more."""
+"""What is looked at in a file: prefixes that a backbone may be under, and weights. No model has more."""
 
 
 @dataclass
@@ -179,7 +179,7 @@ def convert(model: nn.Module,
     """
     own = model.state_dict()
     found = _weights(checkpoint, source)
-    layout, prefix, renamed, values, outside = _best_reading(type(model), own, found, prefix)
+    layout, prefix, renamed, values, outside = _best_reading(type(model), model.spec, own, found, prefix)
     state, report = {}, KeyReport(layout, prefix, len(own), dropped=outside)
     for key, name in renamed.items():
         if name is None or name not in own and _is_level_not_built(name, model):
@@ -196,6 +196,9 @@ def convert(model: nn.Module,
             new = _is_counter(name) or _is_new(type(model), name) and name.rpartition('.')[0] not in given
             (report.new if new else report.missing).append(name)
     if not report.complete:
+        for variant, (pattern, reason) in type(model).refused.items():
+            if any(re.search(pattern, key) for key in report.unexplained):
+                raise CheckpointError(f'{source} holds {model.family}/{variant}, and nothing was loaded: {reason}.')
         names = identify(found)
         looks = f'It looks like {" or ".join(names)}' if names else 'It is none of the backbones in this package'
         advice = ('Get the file again.' if report.unusable else 'Choose the matching arch, or the matching file.'
@@ -268,7 +271,7 @@ def name_classifier(model: nn.Module, found: Mapping) -> Dict[str, Tensor]:
         found: By the authors' names. mmpretrain's own stay as they are.
     """
     heads = {'head.fc.': 'head.fc.', **model.head_keys}
-    _, prefix, *_ = _best_reading(type(model), model.state_dict(), found)
+    _, prefix, *_ = _best_reading(type(model), model.spec, model.state_dict(), found)
     if prefix.endswith('backbone.'):
         return dict(found)
     named = {}
@@ -284,13 +287,11 @@ def identify(checkpoint: Mapping) -> List[str]:
     from .. import list_backbones
     from ..registry import MODELS
     found = _weights(checkpoint, 'the checkpoint')
-    if len(found) > MOST_KEYS:
-        return []
     fits = {}
     for name, cfg in list_backbones().items():
         cls = MODELS.get(cfg['type'].split('.')[1])
         own = _layout(cls, cfg['arch'])
-        _, _, renamed, values, _ = _best_reading(cls, own, found)
+        _, _, renamed, values, _ = _best_reading(cls, cls.archs[cfg['arch']], own, found)
         names = {new: tuple(values[key].shape) for key, new in renamed.items() if new is not None}
         equal = sum(own.get(new) == shape for new, shape in names.items())
         apart = sum(not _is_new(cls, new) for new in set(own) ^ set(names))
@@ -309,22 +310,23 @@ def _open(model: nn.Module, source: Union[str, Path], prefix: Optional[str]) -> 
     return path, read_checkpoint(path)
 
 
-def _best_reading(cls: type, own: Mapping, found: Mapping, prefix: Optional[str] = None):
+def _best_reading(cls: type, spec: dict, own: Mapping, found: Mapping, prefix: Optional[str] = None):
     """The layout and prefix under which most keys of ``own`` are found.
 
     Returns:
         Name of the layout, prefix, {key found: our name or None where it is dropped}, {key found: value}, keys outside of
         the prefix.
     """
+    left_out = [] if any(_matches(cls.pooled_keys, name) for name in own) else cls.pooled_keys
     readings = []
     for start in _prefixes(found) if prefix is None else [prefix.rstrip('.') + '.' if prefix else '']:
         inside = {key: value for key, value in found.items() if key.startswith(start)}
         outside = [key for key in found if not key.startswith(start)]
-        for layout, rules in (("this package's", ()), ("the authors'", cls.rename), *cls.other_layouts.items()):
+        for layout, rules in (("this package's", ()), *cls.layouts(spec).items()):
             values = unpack(inside) if layout == OPENMMLAB else inside
             renamed = {key: _rename(key[len(start):], rules) for key in values}
             for key, name in renamed.items():
-                if name is not None and name not in own and any(re.match(pattern, name) for pattern in cls.pooled_keys):
+                if name is not None and name not in own and _matches(left_out, name):
                     renamed[key] = None
             score = sum(name in own for name in renamed.values()), -sum(name is not None for name in renamed.values())
             readings.append((score, layout, start, renamed, values, outside))
@@ -355,10 +357,14 @@ def _rename(key: str, rules: Sequence[tuple]) -> Optional[str]:
 
 def _weights(checkpoint: Mapping, source: str) -> Dict[str, Tensor]:
     """The tensors and arrays of a checkpoint, by name."""
-    found = {key: value for key, value in unwrap(checkpoint).items() if isinstance(value, (Tensor, np.ndarray))}
-    for key, value in found.items():
+    content = unwrap(checkpoint)
+    for key in content:
         if not isinstance(key, str):
-            raise CheckpointError(f'{source} has {type(key).__name__} keys, such as {_names([str(key)])}, where names are expected')
+            raise CheckpointError(f'{source} has {type(key).__name__} keys, where names of weights are expected')
+    found = {key: value for key, value in content.items() if isinstance(value, (Tensor, np.ndarray))}
+    if len(found) > MOST_KEYS:
+        raise CheckpointError(f'{source} holds {len(found):,} weights; no model here has more than {MOST_KEYS:,}')
+    for key, value in found.items():
         if isinstance(value, Tensor) and value.is_nested:
             raise CheckpointError(f'{source} holds a nested tensor, {_names([key])}. Save dense tensors')
     return found
@@ -399,8 +405,12 @@ def _fault(name: str, value: object, own: Tensor) -> Optional[str]:
     return None
 
 
+def _matches(patterns: Sequence[str], name: str) -> bool:
+    return any(re.match(pattern, name) for pattern in patterns)
+
+
 def _is_new(cls: type, name: str) -> bool:
-    return any(re.match(pattern, name) for pattern in cls.new_keys) or _is_counter(name)
+    return _matches(cls.new_keys, name) or _is_counter(name)
 
 
 def _is_counter(name: str) -> bool:
@@ -410,7 +420,8 @@ def _is_counter(name: str) -> bool:
 
 def _is_level_not_built(name: str, model: nn.Module) -> bool:
     level = re.match(r'(stages\.|norm)(\d+)\.', name)
-    return bool(level) and (level[1] == 'norm' or int(level[2]) >= len(model.stages))
+    # a norm of the trunk is part of what was trained, whether its level is returned or not
+    return bool(level) and (level[1] == 'norm' and model.norms != 'trunk' or int(level[2]) >= len(model.stages))
 
 
 def _resize(model: nn.Module, name: str, value: Tensor, own: Tensor) -> Optional[Tensor]:
@@ -422,7 +433,8 @@ def _resize(model: nn.Module, name: str, value: Tensor, own: Tensor) -> Optional
     if hasattr(module, 'resize'):
         return module.resize(leaf, value)
     channels = model.in_channels
-    if name.startswith('patch_embed.') and value.dim() == 4 and tuple(own.shape) == (len(value), channels, *value.shape[2:]):
+    if name.startswith('patch_embed.') and value.dim() == 4 and value.shape[1] \
+            and tuple(own.shape) == (len(value), channels, *value.shape[2:]):
         # the same response to an image whose channels are equal
         repeated = value.repeat(1, -(-channels // value.shape[1]), 1, 1)[:, :channels]
         return repeated * (value.shape[1] / channels) if channels > 1 else value.sum(1, keepdim=True)

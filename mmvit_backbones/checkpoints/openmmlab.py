@@ -1,6 +1,6 @@
 """State dicts of mmdet's, mmsegmentation's and mmpretrain's own backbones, with the values that authors' code has."""
 import re
-from typing import Dict
+from typing import Dict, Optional
 
 from torch import Tensor
 
@@ -13,16 +13,23 @@ def unpack(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """
     found = {}
     for key, value in state.items():
-        if not isinstance(value, Tensor):
+        if not isinstance(value, Tensor) or not value.dim():
             found[key] = value
         elif key.endswith(('.in_proj_weight', '.in_proj_bias')):
             owner, _, leaf = key.rpartition('in_proj_')
-            found[f'{owner}q.{leaf}'], found[f'{owner}kv.{leaf}'] = value.tensor_split([len(value) // 3] if value.dim() else 2)
+            found[f'{owner}q.{leaf}'], found[f'{owner}kv.{leaf}'] = value.tensor_split([len(value) // 3])
         elif '.ffn.layers.' in key and value.shape[2:] == (1, 1):
             found[key] = value.flatten(1)
-        elif re.search(r'\.downsample\.(norm|reduction)\.', key) and value.dim() and value.shape[-1] % 4 == 0:
+        elif value.dim() and value.shape[-1] % 4 == 0 and value.shape[-1] == _merged(state, key):
             # (..., C, row, column) -> (..., column, row, C)
             found[key] = value.unflatten(-1, (-1, 2, 2)).transpose(-1, -3).flatten(-3)
         else:
             found[key] = value
     return found
+
+
+def _merged(state: Dict[str, Tensor], key: str) -> Optional[int]:
+    """Channels of four neighbours side by side in the patch merging that a key belongs to, if it belongs to one."""
+    owner = re.match(r'.*\.downsample\.(?=(norm|reduction)\.)', key)
+    reduction = state.get(f'{owner[0]}reduction.weight') if owner else None
+    return reduction.shape[-1] if isinstance(reduction, Tensor) and reduction.dim() else None

@@ -18,6 +18,10 @@ from torch import Tensor
 
 SMALL = 1 << 20
 """Values that a tensor may have beyond those that are stored, as expanded tensors do."""
+LARGEST_KEY = 1 << 60
+"""Of dicts' numbers. Python hashes those below it to themselves."""
+MOST_INSTRUCTIONS = 10_000_000
+"""Of a pickle. Those of large checkpoints, optimizer and all, have some 100,000; as many as these take seconds."""
 
 
 class Refused(Exception):
@@ -78,9 +82,11 @@ class _Interpreter:
 
     def run(self, file: BinaryIO) -> object:
         try:
-            for instruction, argument, _ in pickletools.genops(file):
+            for number, (instruction, argument, _) in enumerate(pickletools.genops(file)):
                 if instruction.name == 'STOP':
                     return self.pop()
+                if number > MOST_INSTRUCTIONS:
+                    raise Damaged(f'its pickle has more than {MOST_INSTRUCTIONS:,} instructions; no checkpoint has')
                 self.step(instruction.name, argument)
         except (ValueError, OverflowError) as error:  # from decoding an instruction
             raise Damaged(f'its pickle is not readable: {error}') from error
@@ -97,7 +103,7 @@ class _Interpreter:
             self.outer.append(self.stack)
             self.stack = []
         elif name in ('PUT', 'BINPUT', 'LONG_BINPUT', 'MEMOIZE'):
-            place = len(self.memo) if name == 'MEMOIZE' else argument
+            place = len(self.memo) if name == 'MEMOIZE' else _key(argument)
             self.memo[place] = top = self.top()
             if isinstance(top, _Unfinished):
                 top.places.append(place)
@@ -196,15 +202,19 @@ class _Interpreter:
 
     def build(self, target: object, state: object) -> None:
         if isinstance(target, _Unfinished):
-            value = target.finish(self, state)
+            if target.finish is None:
+                raise Damaged('its pickle completes a value twice')
+            value, target.finish = target.finish(self, state), None
             for place in target.places:
                 if self.memo.get(place) is target:
                     self.memo[place] = value
             self.stack.append(value)
         elif type(target) is OrderedDict:  # a state dict's versions of modules; nothing else is kept
-            versions = state.get('_metadata') if type(state) is dict else None
-            if isinstance(versions, dict) and all(type(entry) is dict for entry in versions.values()):
-                target._metadata = versions
+            modules = state.get('_metadata') if type(state) is dict else None
+            if isinstance(modules, dict):
+                target._metadata = OrderedDict((name, dict(version=entry['version'])) for name, entry in modules.items()
+                                               if type(entry) is dict and type(entry.get('version')) is int)
+                self.spend(len(modules))
             self.stack.append(target)
         elif type(target) in (dict, Tensor):  # attributes of a node of yacs, and of a tensor
             self.stack.append(target)
@@ -468,11 +478,12 @@ def _is_size(sides: object) -> bool:
 
 
 def _key(key: object) -> object:
-    """A key that costs nothing to compare: a plain value, or a tuple of such."""
-    plain = key if type(key) is tuple else (key, )
-    if not all(part is None or type(part) in (str, int, float, bool, bytes) for part in plain):
-        raise Refused(f'a {_describe(key)} as a key')
-    return key
+    """A key that costs nothing to find: a file can choose many numbers with the same hash, but not texts."""
+    kind = type(key)
+    if kind in (str, bytes, bool) or key is None or kind in (int, float) and abs(key) < LARGEST_KEY \
+            or kind is tuple and all(type(part) in (str, bytes) for part in key):
+        return key
+    raise Refused(f'a {_describe(key)} as a key')
 
 
 def _set(items: List[object]) -> frozenset:

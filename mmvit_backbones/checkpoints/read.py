@@ -12,7 +12,7 @@ import torch
 
 from .pickles import Damaged, Refused, Storage, StorageType, read_pickle
 
-WRAPPINGS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
+WRAPPINGS = ('state_dict_ema', 'model_ema', 'state_dict', 'model', 'model_state')
 """Keys under which training scripts keep the weights; averaged ones, which the authors evaluate, come first."""
 LEGACY_MAGIC = 0x1950a86a20f9469cfc6c
 """What files of `torch.save` before PyTorch 1.6 begin with."""
@@ -56,6 +56,8 @@ def read_checkpoint(path: Union[str, Path], trust: bool = False) -> dict:
             'file was saved without them.)') from error
     except OSError as error:
         raise CheckpointError(f'{path} can not be read: {error.strerror or error}') from error
+    except MemoryError as error:
+        raise CheckpointError(f'{path} needs more memory than there is, for its {path.stat().st_size:,} bytes') from error
     if not isinstance(found, Mapping):
         raise CheckpointError(f'{path} holds a {type(found).__name__}, not a dict of weights. Save the state_dict().')
     return found
@@ -127,8 +129,11 @@ def _kind(head: bytes) -> str:
 
 
 def _read_safetensors(path: Path) -> dict:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ModuleNotFoundError as error:
+        raise CheckpointError(f'{path} is a safetensors file. Install what reads it: pip install safetensors') from error
     try:
         return load_file(path)
     except SafetensorError as error:
@@ -196,7 +201,7 @@ class _Archive:
                 raise Damaged(f'the values {one_line(name)} are missing in it') from None
             if needed > entry.file_size:
                 raise Damaged(f'the values {one_line(name)} are cut off')
-            content = torch.empty(entry.file_size, dtype=torch.uint8)
+            content = _reserve(entry.file_size)
             with self.archive.open(entry) as part:
                 _fill(part, content)
                 if part.read(1):  # which also verifies the checksum
@@ -243,7 +248,7 @@ class _Legacy:
             self.declared += needed
             if self.declared > self.size:
                 raise Damaged('it ends too early')
-            self.storages[name] = Storage(torch.empty(needed, dtype=torch.uint8), kind.dtype)
+            self.storages[name] = Storage(_reserve(needed), kind.dtype)
         found = self.storages[name]
         if found.dtype != kind.dtype or found.bytes.numel() != count * _itemsize(kind):
             raise Damaged(f'the values {one_line(name)} are described in two ways')
@@ -279,6 +284,13 @@ def _storage_key(key: tuple) -> tuple:
 
 def _itemsize(kind: StorageType) -> int:
     return 1 if kind.dtype is None else torch.empty((), dtype=kind.dtype).element_size()
+
+
+def _reserve(size: int) -> torch.Tensor:
+    try:
+        return torch.empty(size, dtype=torch.uint8)
+    except RuntimeError as error:
+        raise MemoryError from error
 
 
 def _fill(file: BinaryIO, content: torch.Tensor) -> None:

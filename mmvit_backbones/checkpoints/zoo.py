@@ -86,6 +86,23 @@ def _swin(file: str, data: str, digits: str = '', preprocess: Optional[Preproces
     return Weights(file, f'{releases}/download/v1.0.0/{file}', f'{releases}/tag/v1.0.0', 'MIT', data, others, preprocess)
 
 
+def _swin_v2(file: str, data: str, other: str) -> Weights:
+    releases = 'https://github.com/SwinTransformer/storage/releases'
+    others = (f'{_OPENMMLAB}/swin-v2/{other}', )
+    size = int(data[-3:])
+    preprocess = Preprocess(size, None if size == 384 else 0.875)
+    return Weights(file, f'{releases}/download/v2.0.0/{file}', f'{releases}/tag/v2.0.0', 'MIT', data, others, preprocess)
+
+
+def _mvit(letter: str, pretrain: str, converted: str = '') -> Weights:
+    file = f'MViTv2_{letter}_{pretrain}.pyth'
+    url = f'https://dl.fbaipublicfiles.com/mvit/mvitv2_models/{file}'  # of ImageNet-21k: as timm 1.0 has it
+    others = (f'{_OPENMMLAB}/mvit/mvitv2-{converted}.pth', ) if converted else ()
+    page = 'https://github.com/facebookresearch/mvit'
+    preprocess = Preprocess() if pretrain == 'in1k' else None
+    return Weights(file, url, page, 'Apache-2.0', f'ImageNet-{pretrain[2:]}, 224', others, preprocess)
+
+
 def _t2t_openmmlab(file: str) -> Weights:
     page = 'https://github.com/open-mmlab/mmpretrain/tree/main/configs/t2t_vit'
     others = (f'{_OPENMMLAB}/t2t-vit/{file}', )
@@ -116,10 +133,24 @@ ZOO: Dict[str, Weights] = {
     'cswin/large': _cswin('cswin_large_224.pth', 'ImageNet-22k, then 1k, 224'),
     'cswin/large_22k': _cswin('cswin_large_22k_224.pth', 'ImageNet-22k, 224', None),
     'cswin/large_384': _cswin('cswin_large_384.pth', 'ImageNet-22k, then 1k, 384', Preprocess(384, 1.)),
+    'dwnet/dwnet_tiny': _page('dwnet_tiny.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
+    'dwnet/dwnet_base': _page('dwnet_base.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
+    'dwnet/dynamic_dwnet_tiny': _page('dynamic_dwnet_tiny.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
+    'dwnet/dynamic_dwnet_base': _page('dynamic_dwnet_base.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'fcvit/tiny': _page('fcvit_tiny.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.9)),
     'fcvit/b12': _page('fcvit_b12.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.9)),
     'fcvit/b24': _page('fcvit_b24.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.95)),
     'fcvit/b48': _page('fcvit_b48.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.95)),
+    'p2t/tiny': _page('p2t_tiny.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
+    'p2t/small': _page('p2t_small.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
+    'p2t/base': _page('p2t_base.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
+    'p2t/large': _page('p2t_large.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
+    'mvit_v2/tiny': _mvit('T', 'in1k', 'tiny_3rdparty_in1k_20220722-db7beeef'),
+    'mvit_v2/small': _mvit('S', 'in1k', 'small_3rdparty_in1k_20220722-986bd741'),
+    'mvit_v2/base': _mvit('B', 'in1k', 'base_3rdparty_in1k_20220722-9c4f0a17'),
+    'mvit_v2/base_in21k': _mvit('B', 'in21k'),
+    'mvit_v2/large_in21k': _mvit('L', 'in21k'),
+    'mvit_v2/huge_in21k': _mvit('H', 'in21k'),
     'pvt/tiny': _pvt('pvt_tiny.pth'),
     'pvt/small': _pvt('pvt_small.pth'),
     'pvt/medium': _pvt('pvt_medium.pth'),
@@ -131,6 +162,18 @@ ZOO: Dict[str, Weights] = {
     'pvt_v2/b3': _pvt('pvt_v2_b3.pth'),
     'pvt_v2/b4': _pvt('pvt_v2_b4.pth'),
     'pvt_v2/b5': _pvt('pvt_v2_b5.pth'),
+    'rest/lite': _page('rest_lite.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest/small': _page('rest_small.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest/base': _page('rest_base.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest/large': _page('rest_large.pth', 'wofmanaf/ResT', 'Apache-2.0'),
+    'rest_v2/tiny': _page('restv2_tiny_224.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(crop=1.)),
+    'rest_v2/tiny_384': _page('restv2_tiny_384.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(384, None)),
+    'rest_v2/small': _page('restv2_small_224.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(crop=1.)),
+    'rest_v2/small_384': _page('restv2_small_384.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(384, None)),
+    'rest_v2/base': _page('restv2_base_224.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(crop=1.)),
+    'rest_v2/base_384': _page('restv2_base_384.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(384, None)),
+    'rest_v2/large': _page('restv2_large_224.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(crop=1.)),
+    'rest_v2/large_384': _page('restv2_large_384.pth', 'wofmanaf/ResT', 'Apache-2.0', Preprocess(384, None)),
     'sg_former/s': _page('SG-Former-S.pth', 'OliverRensu/SG-Former', 'none', Preprocess(crop=0.9)),
     'sg_former/m': _page('SG-Former-M.pth', 'OliverRensu/SG-Former', 'none', Preprocess(crop=0.9)),
     'sg_former/b': _page('SG-Former-B.pth', 'OliverRensu/SG-Former', 'none', Preprocess(crop=0.9)),
@@ -156,6 +199,42 @@ ZOO: Dict[str, Weights] = {
     'swin/large_window12_384':
         _swin('swin_large_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', '0a40944b', _STRETCHED),
     'swin/large_window12_384_22k': _swin('swin_large_patch4_window12_384_22k.pth', 'ImageNet-22k, 384', preprocess=None),
+    'swin_v2/tiny_window8_256':
+        _swin_v2('swinv2_tiny_patch4_window8_256.pth', 'ImageNet-1k, 256',
+            'swinv2-tiny-w8_3rdparty_in1k-256px_20220803-e318968f.pth'),
+    'swin_v2/tiny_window16_256':
+        _swin_v2('swinv2_tiny_patch4_window16_256.pth', 'ImageNet-1k, 256',
+            'swinv2-tiny-w16_3rdparty_in1k-256px_20220803-9651cdd7.pth'),
+    'swin_v2/small_window8_256':
+        _swin_v2('swinv2_small_patch4_window8_256.pth', 'ImageNet-1k, 256',
+            'swinv2-small-w8_3rdparty_in1k-256px_20220803-b01a4332.pth'),
+    'swin_v2/small_window16_256':
+        _swin_v2('swinv2_small_patch4_window16_256.pth', 'ImageNet-1k, 256',
+            'swinv2-small-w16_3rdparty_in1k-256px_20220803-b707d206.pth'),
+    'swin_v2/base_window8_256':
+        _swin_v2('swinv2_base_patch4_window8_256.pth', 'ImageNet-1k, 256',
+            'swinv2-base-w8_3rdparty_in1k-256px_20220803-8ff28f2b.pth'),
+    'swin_v2/base_window16_256':
+        _swin_v2('swinv2_base_patch4_window16_256.pth', 'ImageNet-1k, 256',
+            'swinv2-base-w16_3rdparty_in1k-256px_20220803-5a1886b7.pth'),
+    'swin_v2/base_window12_192_22k':
+        _swin_v2('swinv2_base_patch4_window12_192_22k.pth', 'ImageNet-22k, 192',
+            'pretrain/swinv2-base-w12_3rdparty_in21k-192px_20220803-f7dc9763.pth'),
+    'swin_v2/base_window12to16_192to256_22kto1k':
+        _swin_v2('swinv2_base_patch4_window12to16_192to256_22kto1k_ft.pth', 'ImageNet-22k, then 1k, 256',
+            'swinv2-base-w16_in21k-pre_3rdparty_in1k-256px_20220803-8d7aa8ad.pth'),
+    'swin_v2/base_window12to24_192to384_22kto1k':
+        _swin_v2('swinv2_base_patch4_window12to24_192to384_22kto1k_ft.pth', 'ImageNet-22k, then 1k, 384',
+            'swinv2-base-w24_in21k-pre_3rdparty_in1k-384px_20220803-44eb70f8.pth'),
+    'swin_v2/large_window12_192_22k':
+        _swin_v2('swinv2_large_patch4_window12_192_22k.pth', 'ImageNet-22k, 192',
+            'pretrain/swinv2-large-w12_3rdparty_in21k-192px_20220803-d9073fee.pth'),
+    'swin_v2/large_window12to16_192to256_22kto1k':
+        _swin_v2('swinv2_large_patch4_window12to16_192to256_22kto1k_ft.pth', 'ImageNet-22k, then 1k, 256',
+            'swinv2-large-w16_in21k-pre_3rdparty_in1k-256px_20220803-c40cbed7.pth'),
+    'swin_v2/large_window12to24_192to384_22kto1k':
+        _swin_v2('swinv2_large_patch4_window12to24_192to384_22kto1k_ft.pth', 'ImageNet-22k, then 1k, 384',
+            'swinv2-large-w24_in21k-pre_3rdparty_in1k-384px_20220803-3b36c165.pth'),
     't2t_vit/t2t_vit_7': _page('t2t_vit_7.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
     't2t_vit/t2t_vit_10': _page('t2t_vit_10.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
     't2t_vit/t2t_vit_12': _page('t2t_vit_12.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
@@ -186,8 +265,8 @@ ZOO: Dict[str, Weights] = {
 }
 """{name after ``mmvit://``: file}. A variant's own name gives its ImageNet-1k weights (fine-tuned, where the authors
 pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning, ``_22kto1k`` those after it where
-the authors trained on ImageNet-1k alone too, ``_moby`` weights trained without labels, ``_openmmlab`` weights that
-OpenMMLab has trained itself."""
+the authors trained on ImageNet-1k alone too, ``_384`` those after fine-tuning at 384 pixels where the variant stays the
+same, ``_moby`` weights trained without labels, ``_openmmlab`` weights that OpenMMLab has trained itself."""
 UNPUBLISHED: Dict[str, Preprocess] = {
     'swin/tiny_c24_window8_256': Preprocess(256),
     't2t_vit/t2t_vit_14_resnext': Preprocess(crop=0.9),

@@ -2,6 +2,7 @@
 import gc
 import importlib
 import inspect
+import logging
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from mmengine.runner import Runner
 from .. import __version__
 from .data import data_faults, join, nodes, prefixes
 from .errors import explain, near
+from .machine import limit_threads
 
 PACKAGES = 'mmdet', 'mmseg', 'mmpretrain'
 """Those whose configs can be named by ``<package>::<path>``."""
@@ -36,6 +38,13 @@ LAUNCHERS = dict(
     mpi=("Open MPI's mpirun", ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE')))
 """{launcher: (the program that starts its processes, what that sets in their environment)}"""
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+KINDS = {
+    **dict.fromkeys(('optim_wrapper', 'train_cfg', 'val_cfg', 'test_cfg', 'default_hooks', 'env_cfg', 'randomness',
+                     *LOADERS), dict),
+    'custom_hooks': list, 'work_dir': str, 'load_from': str
+}  # yapf: disable
+DATA_KINDS = dict(metainfo=dict, ann_file=str, data_root=str)
+"""{key of a config, and of a data set: what it holds, if it is not None}"""
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
@@ -124,12 +133,14 @@ def load_config(path: str,
             importlib.import_module(package)
         except ImportError as error:
             raise UsageError(f'{path} needs {package}, which does not import: {error}. {INSTALL}') from error
+    _check_kinds(cfg, path)
     if backbone is not None:
         from .recipe import set_backbone  # which needs this module
         set_backbone(cfg, backbone, **({} if pretrained else dict(init_cfg=None)))
     start = cfg.get('load_from')
     if options:
         _merge(cfg, options, path)
+        _check_kinds(cfg, path)
     if backbone is not None and pretrained and start and cfg.get('load_from') == start:
         raise UsageError(f'{path}: load_from={start!r} is a model with the former backbone. Set another with '
                          '--cfg-options load_from=FILE, or none with load_from=None')
@@ -200,6 +211,21 @@ def _merge(cfg: Config, options: dict, path: str) -> None:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
         raise UsageError(f'--cfg-options {" ".join(options)} can not be put into {path}: {error.args[0]}') from error
+
+
+def _check_kinds(cfg: Config, path: str) -> None:
+    """Refuses parts of a config that are of another kind than the tools and OpenMMLab take apart unasked."""
+    for name, node in [('', cfg), *nodes(cfg, [key for key in LOADERS if isinstance(cfg.get(key), dict)])]:
+        for key, kind in (DATA_KINDS if name else KINDS).items():
+            if node.get(key) is not None and not isinstance(node[key], (list, tuple) if kind is list else kind):
+                place = f'{name}.{key}' if name else key
+                raise UsageError(f'{path}: {place} must be a {kind.__name__}, but is {node[key]!r:.80}')
+    level = cfg.get('log_level', 'INFO')
+    if not isinstance(level, str) or not isinstance(logging.getLevelName(level), int):
+        raise UsageError(f'{path}: log_level must be the name of a level, such as INFO, but is {level!r}')
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 1 << 32):
+        raise UsageError(f'{path}: randomness.seed must be a whole number from 0 to 2**32 - 1, but is {seed!r}')
 
 
 def _check_numbers(cfg: Config, path: str) -> None:
@@ -378,16 +404,18 @@ def code_state() -> str:
 
 
 def run(main) -> None:
-    """Calls a tool's main function, then ends its process group.
+    """Calls a tool's main function, with as many threads as it may have, then ends its process group.
 
     What the caller can put right ends with one line and exit status 2; `explain` finds it among the exceptions of others.
     """
     from ..checkpoints import CheckpointError
+    limit_threads()
     try:
         main()
     except (UsageError, CheckpointError) as error:
         _fail(str(error))
-    except (AssertionError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError, cv2.error) as error:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, SyntaxError, TypeError,
+            ValueError, cv2.error) as error:
         line = explain(error)
         if line is None:
             raise

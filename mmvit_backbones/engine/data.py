@@ -73,12 +73,21 @@ def data_faults(cfg: Config, *names: str) -> Iterator[str]:
             continue
         classes = (node.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
         if isinstance(classes, (list, tuple)):
-            yield from _class_faults(cfg, name, classes)
+            yield from class_faults(cfg, name, classes)
         if 'CocoDataset' in bases and node.get('ann_file'):
             yield from _coco_faults(name, node, classes, images)
         elif 'BaseSegDataset' in bases:
             dataset = DATASETS.build({**node, 'pipeline': [], 'serialize_data': False, '_scope_': cfg.get('default_scope')})
             yield from _segmentation_faults(name, dataset)
+
+
+def class_faults(cfg: Config, name: str, classes: List[str]) -> Iterator[str]:
+    """A sentence for each head, or mixing of classes, of a config that has not as many classes as ``name`` has."""
+    for path, part in nodes(cfg, ['model', 'data_preprocessor']):
+        number = part.get('num_classes')
+        if path.rstrip('.0123456789').endswith(('_head', '.head', 'data_preprocessor')) and number not in (None, len(classes)):
+            yield (f'{path}.num_classes is {number}, but {name} has {len(classes)} classes ({_some(classes)}). '
+                   'Set the one or the other')
 
 
 def picture_fault(path: str) -> Optional[str]:
@@ -96,15 +105,6 @@ def picture_fault(path: str) -> Optional[str]:
         reason = str(error).replace(repr(path), 'it')
         return f'is no picture or a damaged one ({reason})'
     return None
-
-
-def _class_faults(cfg: Config, name: str, classes: List[str]) -> Iterator[str]:
-    for path, part in nodes(cfg, ['model', 'data_preprocessor']):
-        number = part.get('num_classes')
-        counts = path.rstrip('.0123456789').endswith(('_head', '.head', 'data_preprocessor'))
-        if counts and number not in (None, len(classes)):
-            yield (f'{path}.num_classes is {number}, but {name} has {len(classes)} classes ({_some(classes)}). '
-                   'Set the one or the other')
 
 
 def _read_coco(name: str, path: str) -> Tuple[Optional[str], dict]:
@@ -186,7 +186,7 @@ def _folder_faults(cfg: Config, name: str, node: dict, kind: type, folders: Dict
     listed = node.get('ann_file') or split and os.path.exists(os.path.join(root, 'meta', f'{split}.txt'))
     if listed or not node.get('with_label', split != 'test') or node.get('backend_args') or '://' in path:
         if isinstance(expected, (list, tuple)):
-            yield from _class_faults(cfg, name, expected)
+            yield from class_faults(cfg, name, expected)
         return
     found = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
     if not found:
@@ -198,7 +198,7 @@ def _folder_faults(cfg: Config, name: str, node: dict, kind: type, folders: Dict
                'or for a data set of your own set metainfo.classes of the data sets, and num_classes of model.head and '
                'data_preprocessor')
         return
-    yield from _class_faults(cfg, name, expected if isinstance(expected, (list, tuple)) else found)
+    yield from class_faults(cfg, name, expected if isinstance(expected, (list, tuple)) else found)
     endings = tuple(node.get('extensions') or PICTURES)
     empty = [folder for folder in found if not any(
         file.lower().endswith(endings) for _, _, files in os.walk(os.path.join(path, folder)) for file in files)]

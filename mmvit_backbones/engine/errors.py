@@ -13,11 +13,13 @@ from typing import Iterable, Iterator, List, Optional
 
 from mmengine.config import Config
 from mmengine.registry import Registry, build_from_cfg
-from mmengine.runner import BaseLoop
+from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import dataloader
 
 from .data import nodes, picture_fault
 
+LONGEST = 1500
+"""Letters of a line; OpenMMLab's messages may hold whole configs."""
 _CHECKING = ('mmvit_backbones.backbones.', 'mmvit_backbones.engine.', 'mmengine.runner.runner', 'mmengine.optim.',
              'mmdet.engine.hooks.')
 """Modules that check what a config says outside of constructors."""
@@ -29,11 +31,13 @@ def explain(error: Exception) -> Optional[str]:
     """One line on what the caller can put right, or None for an error of the program's own.
 
     Where it was raised tells them apart: by a check (a statement ``raise`` or ``assert``) on what is built from a config,
-    while a file of the data set was decoded, or by the system, which could not open or write a file.
+    while a file of the data set was decoded or a run took up what a checkpoint holds of it, or by the system, which could
+    not open or write a file.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    line = _data(error, frames) or _config(error, frames) or _system(error, frames)
-    return line and ' '.join(line.split())
+    line = _data(error, frames) or _config(error, frames) or _run(error, frames) or _system(error, frames)
+    line = line and ' '.join(line.split())
+    return f'{line[:LONGEST]}...' if line and len(line) > LONGEST else line
 
 
 def near(name: str, known: Iterable[str]) -> str:
@@ -136,6 +140,15 @@ def _data(error: Exception, frames: List[FrameType]) -> Optional[str]:
         if fault:
             return f'{path} {fault}. Get or write it again, or take it out of the annotations.'
     return None
+
+
+def _run(error: Exception, frames: List[FrameType]) -> Optional[str]:
+    """For an optimizer, schedulers or logs in a checkpoint that are not those of the config."""
+    runner = next((frame.f_locals['self'] for frame in frames if frame.f_code is Runner.resume.__code__), None)
+    if runner is None or any(frame.f_code is Runner.call_hook.__code__ for frame in frames):
+        return None
+    return (f'{runner._load_from} holds a run that the config can not go on with ({type(error).__name__}: {error}). Go on with '
+            'the config that it was saved with, of which its work directory holds a copy.')
 
 
 def _has_bytes(path: str) -> bool:

@@ -9,15 +9,27 @@ from .data import nodes
 
 _RATES = {
     'cswin': dict(tiny=.2, small=.4, base=.5, base_384=.7, large=.2),
+    'dwnet': dict(
+        dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
+        i_dynamic_dwnet_base=.5),
     'fcvit': dict(tiny=.1, b12=.1, b24=.1, b48=.2),
     'gg_transformer': dict(gg_tiny=.2, gg_small=.3),  # recollected
     'msg_transformer': dict(tiny=.1, small=.3, base=.5),
+    'mvit_v2': dict(tiny=.1, small=.1, base=.3),
+    'p2t': dict(tiny=.1, small=.1, base=.3, large=.3),
     'pvt': dict(tiny=.1, small=.1, medium=.3, large=.3),
     'pvt_v2': dict(b0=.1, b1=.1, b2=.1, b2_li=.1, b3=.3, b4=.3, b5=.3),
+    'rest': dict(lite=.1, small=.1, base=.2, large=.3),
+    'rest_v2': dict(tiny=.1),
     'sg_former': dict(s=.1, m=.2, b=.4),
     'shuffle_transformer': dict(tiny=.1, small=.3, base=.5),
     'swin': dict(
         tiny=.2, small=.3, base=.5, base_window12_384=.5, large=.2, large_window12_384=.2, tiny_c24_window8_256=.2),
+    'swin_v2': dict(
+        tiny_window8_256=.2, tiny_window16_256=.2, small_window8_256=.3, small_window16_256=.3, base_window8_256=.5,
+        base_window16_256=.5, base_window12_192_22k=.2, base_window12to16_192to256_22kto1k=.2,
+        base_window12to24_192to384_22kto1k=.2, large_window12_192_22k=.2, large_window12to16_192to256_22kto1k=.2,
+        large_window12to24_192to384_22kto1k=.2),
     't2t_vit': dict(
         t2t_vit_7=.1, t2t_vit_10=.1, t2t_vit_12=.1, t2t_vit_14=.1, t2t_vit_14_384=.1, t2t_vit_14_resnext=.1,
         t2t_vit_14_wide=.1, t2t_vit_19=.1, t2t_vit_24=.1, t2t_vit_t_14=.1, t2t_vit_t_19=.1, t2t_vit_t_24=.1),
@@ -27,8 +39,9 @@ _RATES = {
 DROP_PATH: Dict[str, float] = {
     f'{family}/{arch}': rate for family, rates in _RATES.items() for arch, rate in rates.items()
 }
-"""{<family>/<variant>: drop path with which the authors have trained its ImageNet-1k weights}; that of the fine-tuning
-where they have pre-trained at another size or on ImageNet-22k. That of cswin/large_384 is not given."""
+"""{<family>/<variant>: drop path with which the authors have trained its weights}; that of the fine-tuning where they have
+pre-trained at another size or on ImageNet-22k. Those of cswin/large_384, of MViTv2 on ImageNet-21k and of ResT V2 beyond
+tiny are not given."""
 
 
 def use_preprocessing(cfg: Config, name: str, keep_size: bool = False) -> None:

@@ -11,15 +11,17 @@ from itertools import count, repeat
 from pathlib import Path
 from typing import IO, Iterator, List, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
 from ..checkpoints import CheckpointError, locate, read_checkpoint
-from ..checkpoints.read import UntrustedError
+from ..checkpoints.read import UntrustedError, one_line
 from .config import UsageError
 from .saving import checkpoint_hooks
 
@@ -194,7 +196,7 @@ def _start(cfg: Config, work_dir: Path, resume: Optional[str], overwrite: bool, 
         plain = [path for number, path in saved if path.name == template.format(number)]
         chosen, checkpoint, skipped = _newest_whole(plain, cfg, trust)
         last = work_dir / 'last_checkpoint'
-        last = Path(last.read_text(encoding='utf-8', errors='replace').strip()).name if last.is_file() else ''
+        last = one_line(Path(last.read_text(encoding='utf-8', errors='replace').strip()).name) if last.is_file() else ''
         if last and last not in [path.name for path in plain]:
             skipped.insert(0, f'{last}, the last that was saved, is missing')
         if chosen is None:
@@ -249,12 +251,24 @@ def _read_run(path: Path, cfg: Config, trust: bool) -> dict:
         found = checkpoint
         for part in key.split('.'):
             found = found.get(part) if isinstance(found, dict) else None
-        if not isinstance(found, kind):
+        if not isinstance(found, kind) or kind is int and not 0 <= found < 1 << 31:
             lacking.append(key)
     if lacking:
         raise CheckpointError(f'{path} is not the checkpoint of a training run, which --resume goes on with: it has no '
                               f'{", ".join(lacking)}. Weights to start from belong into load_from (of a whole model) or '
                               'init_cfg (of a backbone).')
+    logs, info = (checkpoint['message_hub'][key] for key in ('log_scalars', 'runtime_info'))
+    numbers = info.get('keep_ckpt_ids', [])  # names of files that will be removed are made of these
+    wrong = [key for key, value in logs.items() if not isinstance(value, HistoryBuffer)]
+    wrong += [key for key, value in info.items()
+              if str(key).startswith(('best_ckpt', 'last_ckpt')) and not isinstance(value, (str, type(None)))
+              or str(key).startswith('best_score') and not isinstance(value, (int, float, np.number, type(None)))]
+    wrong += [key for key, value in checkpoint['message_hub']['resumed_keys'].items() if type(value) is not bool]
+    if not isinstance(numbers, list) or any(type(number) is not int for number in numbers):
+        wrong.append('keep_ckpt_ids')
+    if wrong:
+        raise CheckpointError(f'{path} is not as mmengine saves runs: {one_line(wrong[0])} in its message_hub is no log, or not '
+                              'of its kind. Go on from another checkpoint.')
     return checkpoint
 
 

@@ -1,23 +1,26 @@
 """What two families share. Maps are ``(B, H, W, C)`` tensors."""
 from .attention import SpatialReductionAttention, attention
 from .block import PreNormBlock
-from .depthwise import DepthwiseConv
+from .depthwise import DepthwiseConv, depthwise_conv
 from .drop import DropPath, drop_path_rates
+from .eager import runs_on_cpu
 from .groups import Groups, crop_bias, group_attention, group_tokens, list_windows, reorder, sort_windows
 from .init import init_conv_fan_out
 from .mlp import ConvMlp, Mlp, convolve_between
 from .norm import GroupNorm1
-from .patch import ConvEmbed, PatchEmbed, PatchMerging, conv_map
-from .position import PositionalEncodingGenerator, RelativePositionBias, resize_position
+from .patch import ConvEmbed, PatchEmbed, PatchMerging, conv_map, merge_neighbours
+from .pointwise import Pointwise
+from .position import (DecomposedPosition, PositionalEncodingGenerator, RelativePositionBias, relative_index,
+                       resize_position)
 from .precision import no_autocast, widen
 from .shifted import ShiftedWindowAttention, shifted_windows
 from .windows import merge_windows, pad_to_multiple, split_windows
 
 __all__ = [
-    'attention', 'conv_map', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias', 'DepthwiseConv',
-    'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1', 'Groups', 'init_conv_fan_out',
-    'list_windows', 'merge_windows', 'Mlp', 'no_autocast', 'pad_to_multiple', 'PatchEmbed', 'PatchMerging',
-    'PositionalEncodingGenerator', 'PreNormBlock', 'RelativePositionBias', 'reorder', 'resize_position',
-    'shifted_windows', 'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention', 'split_windows',
-    'widen'
+    'attention', 'conv_map', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias', 'DecomposedPosition',
+    'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1',
+    'Groups', 'init_conv_fan_out', 'list_windows', 'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast',
+    'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock',
+    'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'runs_on_cpu', 'shifted_windows',
+    'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention', 'split_windows', 'widen'
 ]

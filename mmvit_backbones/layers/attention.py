@@ -28,14 +28,16 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor] = None, sc
         scale = q.shape[-1]**-.5 if scale is None else scale
         out = (scale * q @ k.transpose(-2, -1) + bias).softmax(-1) @ v
     else:
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+        missing = max(q.shape[-1] - v.shape[-1], 0)  # most fused kernels want equal widths
+        wide = F.pad(v, (0, missing)) if missing else v
+        out = F.scaled_dot_product_attention(q, k, wide, attn_mask=bias, scale=scale)[..., :v.shape[-1]]
     return out.transpose(1, 2).flatten(2)
 
 
 class SpatialReductionAttention(nn.Module):
     """Every token of a map attends to the tokens of a smaller map: the spatial-reduction attention of PVT.
 
-    A subclass with another way to the smaller map overrides `reduce`.
+    A subclass with another way to the smaller map overrides `reduce`, one with another attention `attend`.
 
     Args:
         dim: Channels.
@@ -57,13 +59,17 @@ class SpatialReductionAttention(nn.Module):
         self.kv = nn.Linear(dim, 2 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def reduce(self, x: Tensor) -> Tensor:
+    def reduce(self, x: Tensor, *context) -> Tensor:
         """(B, H, W, C) -> the map (B, H', W', C) that keys and values are made of."""
         return self.norm(conv_map(self.sr, x)) if self.ratio > 1 else x
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C)"""
-        q = self.q(x).flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-        # (B, keys, 2, heads, d) -> (2, B, heads, keys, d)
-        kv = self.kv(self.reduce(x)).flatten(1, 2).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(attention(q, kv[0], kv[1]).view_as(x))
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Queries (B, H, W, C), keys and values (B, H', W', C) -> (B, H, W, C), before the last projection."""
+        # each (B, heads, tokens, d)
+        parts = (x.flatten(1, 2).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in (q, k, v))
+        return attention(*parts).view_as(q)
+
+    def forward(self, x: Tensor, *context) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C); ``context`` is what `reduce` needs besides."""
+        k, v = self.kv(self.reduce(x, *context)).chunk(2, dim=-1)
+        return self.proj(self.attend(self.q(x), k, v))

@@ -10,9 +10,6 @@ from .precision import widen
 class DepthwiseConv(nn.Conv2d):
     """A depth-wise convolution that keeps the size, (B, C, H, W) -> (B, C, H, W).
 
-    For kernels beyond 3 x 3, the gradient of the weights that PyTorch computes on CPUs takes up to 30 times the time of
-    this one: a depth-wise convolution too, of the map, with the result's gradient as the kernel.
-
     Args:
         dim: Channels.
         kernel_size: Side of the kernel, odd.
@@ -22,9 +19,18 @@ class DepthwiseConv(nn.Conv2d):
         super().__init__(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.kernel_size[0] > 3 and self.weight.requires_grad and torch.is_grad_enabled() and runs_on_cpu(x):
-            return _DepthwiseConv.apply(x, self.weight, self.bias)
-        return super().forward(x)
+        return depthwise_conv(x, self.weight, self.bias)
+
+
+def depthwise_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """What a `DepthwiseConv` does, with kernels (C, 1, k, k) and a bias (C) from elsewhere.
+
+    For kernels beyond 3 x 3, the gradient of the weights that PyTorch computes on CPUs takes up to 30 times the time of
+    this one: a depth-wise convolution too, of the map, with the result's gradient as the kernel.
+    """
+    if weight.shape[-1] > 3 and weight.requires_grad and torch.is_grad_enabled() and runs_on_cpu(x):
+        return _DepthwiseConv.apply(x, weight, bias)
+    return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2, groups=len(weight))
 
 
 class _DepthwiseConv(torch.autograd.Function):

@@ -43,19 +43,21 @@ class ConvMlp(nn.Module):
         hidden_dim: Channels between the two linears.
         act: The activation after the convolution, GELU (the exact one) where it is None.
         conv_act: Activation before the convolution, if there is one.
+        linear: Class of the two linears.
     """
 
     def __init__(self,
                  dim: int,
                  hidden_dim: int,
                  act: Optional[nn.Module] = None,
-                 conv_act: Optional[nn.Module] = None) -> None:
+                 conv_act: Optional[nn.Module] = None,
+                 linear: Callable[[int, int], nn.Module] = nn.Linear) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.fc1 = linear(dim, hidden_dim)
         self.conv_act = nn.Identity() if conv_act is None else conv_act
         self.dwconv = nn.Conv2d(hidden_dim, hidden_dim, 3, padding=1, groups=hidden_dim)
         self.act = nn.GELU() if act is None else act
-        self.fc2 = nn.Linear(hidden_dim, dim)
+        self.fc2 = linear(hidden_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)"""

@@ -60,7 +60,11 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * in_dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, _, _ = pad_to_multiple(x, (2, 2))
-        # (B, H / 2, 2, W / 2, 2, C) -> (B, H / 2, W / 2, 4 * C), the column of a neighbour outermost
-        x = x.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).permute(0, 1, 3, 4, 2, 5).flatten(3)
-        return self.reduction(self.norm(x))
+        return self.reduction(self.norm(merge_neighbours(x)))
+
+
+def merge_neighbours(x: Tensor) -> Tensor:
+    """(B, H, W, C), odd sides zero-padded -> (B, H / 2, W / 2, 4 * C), 2 x 2 neighbours side by side."""
+    x, _, _ = pad_to_multiple(x, (2, 2))
+    # (B, H / 2, 2, W / 2, 2, C) -> (B, H / 2, W / 2, 4 * C), the column of a neighbour outermost
+    return x.unflatten(1, (-1, 2)).unflatten(3, (-1, 2)).permute(0, 1, 3, 4, 2, 5).flatten(3)

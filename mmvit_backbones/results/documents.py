@@ -1,4 +1,4 @@
-"""The files of the repository that are written from the results: tables, model index and metafiles."""
+"""The files of the repository that are written from results and measurements: tables, model index and metafiles."""
 from pathlib import Path
 from typing import Dict, NamedTuple, Sequence, Tuple
 
@@ -10,6 +10,7 @@ from .. import list_backbones
 from ..checkpoints import ZOO
 from ..engine.flops import count_macs
 from .published import FAMILIES, METHODS, PAPERS, Result, ResultsError, load_results
+from .speed_tables import speed_document
 from .table import Entry, markdown_table, size_text, to_markdown
 
 FAMILY_COLUMNS = (
@@ -48,14 +49,14 @@ class BackboneCost(NamedTuple):
 
 
 def documents(root: Path, entries: Sequence[Entry]) -> Dict[Path, str]:
-    """{path: content} of every file that is written from the results.
+    """{path: content} of every file that is written from the results, published and measured.
 
     Args:
         root: The repository.
         entries: All detection and segmentation rows, counted, without own runs.
 
     Raises:
-        ResultsError: The README has no place for its table.
+        ResultsError: The README has no place for its table, or a file of docs/speed is damaged.
     """
     readme = (root / 'README.md').read_text(encoding='utf-8')
     if readme.count(BEGIN) != 1 or readme.count(END) != 1:
@@ -66,6 +67,7 @@ def documents(root: Path, entries: Sequence[Entry]) -> Dict[Path, str]:
     found = {
         root / 'README.md': f'{before}{BEGIN}\n{families(costs)}{END}{after}',
         root / 'docs' / 'model_zoo.md': ZOO_PAGE.format(backbones=backbones(costs), results=to_markdown(entries, level=3)),
+        root / 'docs' / 'speed.md': speed_document(root / 'docs' / 'speed'),
         root / 'model-index.yml': _yaml(dict(Import=[f'configs/metafile_{family}.yml' for family in FAMILIES])),
     }
     for family in FAMILIES:

@@ -1,0 +1,15 @@
+"""Cascade Mask R-CNN, MViTv2-S, COCO, 3x. Published: box AP 53.2, mask AP 46.0
+(facebookresearch/detectron2@02b5c4e:projects/MViTv2/README.md).
+
+    tools/dist_train.sh configs/cascade_maskrcnn_mvit_v2_s_3x_coco.py 8 --amp
+
+All of the recipe is published, in the configs of the authors' repository. Their iterations are epochs here.
+"""
+_base_ = ['_base_/cascade_mask_rcnn_mvit.py', '_base_/coco_mvit_3x.py']
+model = dict(
+    backbone=dict(
+        type='mmvit_backbones.MViTv2',
+        arch='small',
+        drop_path_rate=0.2,
+        init_cfg=dict(type='Pretrained', checkpoint='mmvit://mvit_v2/small')),
+    neck=dict(in_channels=[96, 192, 384, 768]))

@@ -1,0 +1,18 @@
+"""RetinaNet, ResT-Base, COCO, 1x. Published: box AP 42.0 (wofmanaf/ResT@b9245d3:object_detection/README.md).
+
+    tools/dist_train.sh configs/retinanet_rest_b_coco.py 8
+
+All of the recipe is published (wofmanaf/ResT@b9245d3:object_detection), its 90k iterations as 12 epochs, but for what a
+later config of the authors calls a mistake: their detectors read BGR images and divide by no deviation. Here images are
+those of the classifiers. Batch norms train, with the statistics of two images. The first level is not asked for: the
+second stage reads it without a norm.
+"""
+_base_ = ['_base_/retinanet.py', '_base_/coco_box_rest_1x.py']
+model = dict(
+    backbone=dict(
+        type='mmvit_backbones.ResT',
+        arch='base',
+        out_indices=(1, 2, 3),
+        drop_path_rate=0.1,
+        init_cfg=dict(type='Pretrained', checkpoint='mmvit://rest/base')),
+    neck=dict(in_channels=[192, 384, 768], start_level=0))
