@@ -1,6 +1,6 @@
-"""ImageNet-1k, 300 epochs at 224, in DeiT's way: 5 epochs of warm-up, and each image three times in an epoch of as many
-steps. So the authors of PVT and PVTv2 train, Twins' without the repetition. No published figures are of this very recipe. It
-starts from no weights.
+"""ImageNet-1k, 300 epochs at 224, in DeiT's way: 5 epochs of warm-up, and each image three times in an epoch of as
+many steps. So the authors of PVT and PVTv2 train, Twins' without the repetition. No published figures are of this very
+recipe. It starts from no weights.
 
     tools/dist_train.sh configs/imagenet_deit.py 8 --amp --backbone pvt_v2/b1
 """

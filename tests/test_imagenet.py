@@ -28,7 +28,8 @@ from mmvit_backbones.engine.imagenet import DROP_PATH, evaluation_pipeline
 
 IMAGENET, DEMO = 'configs/imagenet.py', 'configs/classifier_cswin_demo_shapes.py'
 QUICK = ('train_dataloader.batch_size=4', 'default_hooks.logger.interval=1', *(
-    f'{name}_dataloader.{setting}' for name in ('train', 'val', 'test') for setting in ('num_workers=0', 'persistent_workers=False')))
+    f'{name}_dataloader.{setting}' for name in ('train', 'val', 'test')
+    for setting in ('num_workers=0', 'persistent_workers=False')))
 PREPROCESS = {
     f'{path.parent.name}/{variant}': values
     for path in sorted(DATA.glob('*/logits.json')) for variant, values in read_record(path)['preprocess'].items()
@@ -232,6 +233,21 @@ def test_published_weights_are_evaluated(imagenet, tmp_path, monkeypatch, tool):
     assert len(list((tmp_path / 'shown').rglob('*.*g'))) == len(paths)
 
 
+def test_the_recipe_goes_on_from_published_weights(imagenet, pictures, tmp_path, tool):
+    """An epoch of `configs/imagenet.py` from the authors' file as `load_from`; its learning rate is next to nothing yet."""
+    folder, _, _ = imagenet
+    file = folder / 'weights' / ZOO['fcvit/tiny'].file
+    (tmp_path / 'data' / 'meta').mkdir(parents=True)
+    for split in ('train', 'val'):
+        (tmp_path / 'data' / split).symlink_to(pictures)
+        shutil.copy(folder / 'data' / 'meta' / 'val.txt', tmp_path / 'data' / 'meta' / f'{split}.txt')
+    log = tool('train', IMAGENET, '--backbone', 'fcvit/tiny', '--data-root', tmp_path / 'data',
+               options=(f'load_from={file}', 'train_cfg.max_epochs=1'))
+    assert len(accuracies(log)) == 1
+    saved, state = read_checkpoint(tmp_path / 'run0' / 'epoch_1.pth')['state_dict'], authors_file('fcvit/tiny')
+    assert torch.allclose(saved['head.fc.weight'], state['head.weight'], atol=1e-3)
+
+
 def test_predict_prints_the_best_classes(imagenet, monkeypatch, capsys, tmp_path):
     from mmpretrain.datasets.categories import IMAGENET_CATEGORIES
     folder, paths, scores = imagenet
@@ -322,7 +338,8 @@ def test_bad_input_is_one_line(shapes, imagenet, tmp_path, capfd, monkeypatch):
     (tmp_path / 'none' / 'val').mkdir(parents=True)
     cases = [
         ('train', [IMAGENET, '--data-root', shapes], ['6 folders of classes (cross, disc', '1000 classes']),
-        ('train', [DEMO, '--data-root', shapes, '--cfg-options', 'model.head.num_classes=7'], ['model.head.num_classes is 7', '6 classes']),
+        ('train', [DEMO, '--data-root', shapes, '--cfg-options', 'model.head.num_classes=7'],
+         ['model.head.num_classes is 7', '6 classes']),
         ('train', [DEMO, '--data-root', tmp_path / 'none'], ['none/train', 'has no folders']),
         ('train', [DEMO, '--data-root', one], ['val_dataloader', 'star has no pictures']),
         ('train', [DEMO, '--data-root', renamed], ['folders of classes differ', 'asterisk']),
@@ -330,7 +347,8 @@ def test_bad_input_is_one_line(shapes, imagenet, tmp_path, capfd, monkeypatch):
         ('train', [DEMO, '--data-root', folder / 'data'], ['data/train, which does not exist']),
         ('train', [IMAGENET, '--backbone', 'swin/tyni', '--data-root', shapes], ["no backbone 'swin/tyni'", 'swin/tiny']),
         ('train', [bare, '--backbone', 'swin/tiny'], ['no backbone to replace']),
-        ('test', [IMAGENET, file, '--backbone', 'swin/tiny', '--data-root', folder / 'data'], ['does not fit', 'nothing was loaded']),
+        ('test', [IMAGENET, file, '--backbone', 'swin/tiny', '--data-root', folder / 'data'],
+         ['does not fit', 'nothing was loaded']),
         ('predict', [IMAGENET, file, shapes / 'val', '--backbone', 'fcvit/tiny'], ['holds no images']),
     ]
     for tool, arguments, words in cases:
@@ -351,6 +369,6 @@ def test_broken_pictures(imagenet, pictures, tmp_path, capfd, monkeypatch, spoil
     shutil.copytree(folder / 'data', tmp_path / 'data')
     spoil(tmp_path / 'data' / 'val' / 'upright.jpg')
     status, line = use(
-        capfd, monkeypatch, 'test', IMAGENET, folder / 'weights' / ZOO['fcvit/tiny'].file, '--backbone', 'fcvit/tiny', '--data-root',
-        tmp_path / 'data', '--work-dir', tmp_path / 'out', '--cfg-options', *QUICK[2:])
+        capfd, monkeypatch, 'test', IMAGENET, folder / 'weights' / ZOO['fcvit/tiny'].file, '--backbone', 'fcvit/tiny',
+        '--data-root', tmp_path / 'data', '--work-dir', tmp_path / 'out', '--cfg-options', *QUICK[2:])
     assert status == 2 and 'upright.jpg' in line and word in line, line

@@ -1,7 +1,7 @@
 """ImageNet-1k at 224, 300 epochs: what nearly all papers of transformer backbones have from DeiT, by way of Swin.
 
-8 GPUs x 128 images. RandAugment m9-mstd0.5-inc1 and erasing 0.25 come from mmpretrain, as do AdamW 1e-3, weight decay 0.05
-and 20 epochs of warm-up from 1e-6. Evaluation is that of Swin-T; --backbone brings that of the backbone's own weights.
+8 GPUs x 128 images. RandAugment m9-mstd0.5-inc1 and erasing 0.25 come from mmpretrain, as do AdamW 1e-3 and weight decay
+0.05. Evaluation is that of Swin-T; --backbone brings that of the backbone's own weights.
 """
 # By path, since the maintained fork's mmengine does not find `mmpretrain::`.
 _base_ = [
@@ -18,7 +18,7 @@ train_dataloader = dict(batch_size=128)
 val_dataloader = dict(batch_size=128, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 optim_wrapper = dict(
-    constructor='mmvit_backbones.LayerDecayOptimWrapperConstructor',  # knows what each backbone exempts from weight decay
+    constructor='mmvit_backbones.LayerDecayOptimWrapperConstructor',  # knows what backbones exempt from weight decay
     paramwise_cfg=dict(
         _delete_=True, layer_decay=1., norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.))
 param_scheduler = [

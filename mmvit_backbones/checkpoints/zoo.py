@@ -24,8 +24,8 @@ class Preprocess:
 
     Attributes:
         size: Height and width of what the classifier sees, in pixels.
-        crop: Length of the crop as a share of the short side, which is resized to ``floor(size / crop)``. None where both
-            sides are resized to ``size``, whatever the shape of the image, and nothing is cropped.
+        crop: Length of the crop as a share of the short side, which is resized to ``floor(size / crop)``. None where
+            both sides are resized to ``size``, whatever the shape of the image, and nothing is cropped.
         interpolation: Of Pillow's resizing.
         mean, std: Of the RGB values, from 0 to 1.
     """
@@ -116,6 +116,7 @@ def _twins(file: str, *others: str) -> Weights:
 # Swin's files without an address here: their names follow the others', unverified (MoBY's: as recollected).
 _SWIN = 'https://github.com/microsoft/Swin-Transformer'
 _MOBY = 'https://github.com/SwinTransformer/Transformer-SSL'
+_STRETCHED = Preprocess(384, None)
 
 
 def _page(file: str, repository: str, licence: str, preprocess: Preprocess = Preprocess()) -> Weights:
@@ -188,14 +189,15 @@ ZOO: Dict[str, Weights] = {
     'swin/base': _swin('swin_base_patch4_window7_224.pth', 'ImageNet-1k, 224', '4670dd19'),
     'swin/base_22k': Weights('swin_base_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
     'swin/base_22kto1k': _swin('swin_base_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224', 'f967f799'),
-    'swin/base_window12_384': _swin('swin_base_patch4_window12_384.pth', 'ImageNet-1k, 384', '02c598a4', Preprocess(384, None)),
+    'swin/base_window12_384':
+        _swin('swin_base_patch4_window12_384.pth', 'ImageNet-1k, 384', '02c598a4', _STRETCHED),
     'swin/base_window12_384_22k': _swin('swin_base_patch4_window12_384_22k.pth', 'ImageNet-22k, 384', preprocess=None),
     'swin/base_window12_384_22kto1k':
-        _swin('swin_base_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', 'd59b0d1d', Preprocess(384, None)),
+        _swin('swin_base_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', 'd59b0d1d', _STRETCHED),
     'swin/large': _swin('swin_large_patch4_window7_224_22kto1k.pth', 'ImageNet-22k, then 1k, 224', '5f0996db'),
     'swin/large_22k': Weights('swin_large_patch4_window7_224_22k.pth', None, _SWIN, 'MIT', 'ImageNet-22k, 224'),
     'swin/large_window12_384':
-        _swin('swin_large_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', '0a40944b', Preprocess(384, None)),
+        _swin('swin_large_patch4_window12_384_22kto1k.pth', 'ImageNet-22k, then 1k, 384', '0a40944b', _STRETCHED),
     'swin/large_window12_384_22k': _swin('swin_large_patch4_window12_384_22k.pth', 'ImageNet-22k, 384', preprocess=None),
     'swin_v2/tiny_window8_256':
         _swin_v2('swinv2_tiny_patch4_window8_256.pth', 'ImageNet-1k, 256',
@@ -237,7 +239,8 @@ ZOO: Dict[str, Weights] = {
     't2t_vit/t2t_vit_10': _page('t2t_vit_10.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
     't2t_vit/t2t_vit_12': _page('t2t_vit_12.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
     't2t_vit/t2t_vit_14': _page('t2t_vit_14.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
-    't2t_vit/t2t_vit_14_384': _page('t2t_vit_14_384.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(384, 0.9)),
+    't2t_vit/t2t_vit_14_384':
+        _page('t2t_vit_14_384.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(384, 0.9)),
     't2t_vit/t2t_vit_19': _page('t2t_vit_19.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
     't2t_vit/t2t_vit_24': _page('t2t_vit_24.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
     't2t_vit/t2t_vit_t_14': _page('t2t_vit_t_14.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
@@ -278,10 +281,13 @@ def weights_folder() -> Path:
 
 
 def preprocessing(name: str) -> Preprocess:
-    """How the authors of a backbone bring images to its classifier; ``Preprocess()``, with a warning, if that is not known.
+    """How the authors of a backbone bring images to its classifier.
 
     Args:
         name: <family>/<variant>.
+
+    Returns:
+        ``Preprocess()``, with a warning, where that is not known.
     """
     found = ZOO[name].preprocess if name in ZOO else UNPUBLISHED.get(name, Preprocess())
     if found is None:

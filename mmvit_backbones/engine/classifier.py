@@ -19,7 +19,7 @@ def classifier(name: str, num_classes: int = 1000, init_cfg: Optional[dict] = No
         num_classes: Of the head.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads the authors' file, head included; it may also be put
             into the result, as ``init_cfg``. Without it all weights are random.
-        options: Arguments of the backbone, such as ``drop_path_rate``, which else is the authors' (`imagenet.DROP_PATH`).
+        options: Arguments of the backbone, such as ``drop_path_rate``, which else is the authors' (`DROP_PATH`).
 
     Raises:
         ValueError: There is no backbone of this name.

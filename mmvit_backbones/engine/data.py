@@ -46,8 +46,8 @@ def prefixes(node: dict) -> List[str]:
 def data_faults(cfg: Config, *names: str) -> Iterator[str]:
     """A sentence for each fault of the annotations, pictures and label maps that a run will read.
 
-    COCO's annotation files are read whole; of pictures only the names are looked up, and of folders of classes whether they
-    have some. The files that are named by the config must exist.
+    COCO's annotation files are read whole; of pictures only the names are looked up, and of folders of classes whether
+    they have some. The files that are named by the config must exist.
 
     Args:
         cfg: The config.
@@ -193,22 +193,24 @@ def _folder_faults(cfg: Config, name: str, node: dict, kind: type, folders: Dict
         yield f'{name} reads {path}, which has no folders: expected one for each class, with its pictures'
         return
     if isinstance(expected, (list, tuple)) and len(expected) != len(found):
-        yield (f'{name} reads {path}, which has {len(found)} folders of classes ({_some(found)}), but the {kind.__name__} of the '
-               f'config has {len(expected)} classes ({_some(expected, 3)}). Complete the folders, or for a data set of your own '
-               'set metainfo.classes of the data sets, and num_classes of model.head and data_preprocessor')
+        yield (f'{name} reads {path}, which has {len(found)} folders of classes ({_some(found)}), but the '
+               f'{kind.__name__} of the config has {len(expected)} classes ({_some(expected, 3)}). Complete the folders, '
+               'or for a data set of your own set metainfo.classes of the data sets, and num_classes of model.head and '
+               'data_preprocessor')
         return
     yield from class_faults(cfg, name, expected if isinstance(expected, (list, tuple)) else found)
     endings = tuple(node.get('extensions') or PICTURES)
     empty = [folder for folder in found if not any(
         file.lower().endswith(endings) for _, _, files in os.walk(os.path.join(path, folder)) for file in files)]
     if empty:
-        yield f'{name} reads {path}, where {_some(empty)} {"has" if len(empty) == 1 else "have"} no pictures ({" ".join(endings)})'
+        have = 'has' if len(empty) == 1 else 'have'
+        yield f'{name} reads {path}, where {_some(empty)} {have} no pictures ({" ".join(endings)})'
         return
     for other, names in folders.items():
         if names != found:
             apart = sorted({*names} ^ {*found})
-            yield (f'{name} reads {path} and {other}, whose folders of classes differ ({_some(apart)}), so that their numbers '
-                   'are not those of the same classes')
+            yield (f'{name} reads {path} and {other}, whose folders of classes differ ({_some(apart)}), so that their '
+                   'numbers are not those of the same classes')
             return
     folders[path] = found
 

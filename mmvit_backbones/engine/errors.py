@@ -133,7 +133,9 @@ def _data(error: Exception, frames: List[FrameType]) -> Optional[str]:
              if info.get(key)]
     suspects = [path for path in paths if path in report] or [path for path in paths if not _has_bytes(path)] or \
         [path for path in paths if path.endswith('.png')]
-    for path in [*suspects, *paths]:  # Pillow does not name what it was given, so in the end all are looked at
+    if re.search(r'\bPIL\b', report):  # which does not name what it was given
+        suspects += paths
+    for path in suspects:
         fault = picture_fault(path)
         if fault:
             return f'{path} {fault}. Get or write it again, or take it out of the annotations.'

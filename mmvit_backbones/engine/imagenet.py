@@ -72,7 +72,7 @@ def use_preprocessing(cfg: Config, name: str, keep_size: bool = False) -> None:
 
 
 def evaluation_pipeline(preprocess: Preprocess) -> List[dict]:
-    """mmpretrain's transforms that give the pixels of the authors', which are torchvision's or timm's, to the last bit."""
+    """Transforms of mmpretrain's that give the pixels of the authors' (torchvision's, timm's), to the last bit."""
     size, sampling = preprocess.size, dict(backend='pillow', interpolation=preprocess.interpolation)
     if preprocess.crop is None:
         resize = [dict(type='Resize', scale=(size, size), **sampling)]

@@ -58,7 +58,8 @@ def set_backbone(cfg: Config, name: str, **options) -> Config:
     norms in eval mode. All else is the recipe and stays: data, heads, optimizer, schedule.
 
     A classifier of mmpretrain gets pooled features in place of its neck, and weights only if the former one has some:
-    otherwise its recipe is that of a pre-training, and images come to it as to the published weights (`use_preprocessing`).
+    otherwise its recipe is that of a pre-training, and images come to it as to the published weights
+    (`use_preprocessing`).
 
     Args:
         cfg: Of mmdet, mmseg or mmpretrain; changed in place, or not at all.
