@@ -10,6 +10,8 @@ PY := .venv/bin/python
 DATA ?= data/shapes
 DEMO := maskrcnn_cswin_demo_shapes upernet_cswin_demo_shapes
 DEVICE ?= cpu
+# A process for each CPU, up to four: each needs some 4 GB of memory. Make it empty for one process.
+PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile
 export PYTHONUNBUFFERED := 1
 # Threads that wait for others sleep: on a machine that has more to do, they would keep those from running.
 export OMP_WAIT_POLICY ?= passive
@@ -20,10 +22,10 @@ setup:
 	@bash tools/setup_env.sh $(PYTHON)
 
 test: setup
-	$(PY) -m pytest
+	$(PY) -m pytest $(PARALLEL)
 
 test-long: setup
-	$(PY) -m pytest -m long
+	$(PY) -m pytest $(PARALLEL) -m long
 
 test-gpu: PY := $(or $(wildcard .venv/bin/python),$(PYTHON))
 test-gpu:

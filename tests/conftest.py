@@ -15,6 +15,7 @@ from parity import fill
 from mmvit_backbones import list_backbones
 from mmvit_backbones.backbones.t2t_vit import sinusoid
 
+torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))))
 DATA = Path(__file__).parent / 'data'
 ROOT = Path(__file__).parents[1]
 SMALLEST = {}
