@@ -33,8 +33,21 @@ def formula(module, q, k, v):
 def test_attention_is_the_authors(scale, keys):
     module = attention(scale)
     q, (k, v) = torch.randn(2, 9, 11, 24) * scale, torch.randn(2, 2, *keys, 24)
-    out = module.attend(q, k, v).flatten(1, 2)
-    assert (out - formula(module.double(), q.double(), k.double(), v.double())).abs().max() < 1e-3 * v.std()
+    for common in (0, 100):  # of the values, which the norm takes away
+        out = module.attend(q, k, v + common).flatten(1, 2)
+        expected = formula(module.double(), q.double(), k.double(), v.double() + common)
+        assert (out - expected).abs().max() < (1e-3 if common else 1e-4)
+        module.float()
+
+
+@pytest.mark.parametrize('keys', [1, 4])
+def test_gradients_of_a_flat_map(keys):
+    """Whose deviation is zero."""
+    module = attention()
+    parts = [torch.zeros(1, 3, 3, 24), torch.randn(1, 1, keys, 24), torch.randn(1, 1, keys, 24)]
+    parts = [part.requires_grad_() for part in parts]
+    module.attend(*parts).square().sum().backward()
+    assert all(torch.isfinite(x.grad).all() for x in (*parts, module.transform_conv.weight))
 
 
 @torch.no_grad()

@@ -141,10 +141,11 @@ def normed_attention(q: Tensor, k: Tensor, v: Tensor, mix: Tensor, eps: float = 
     maps = q @ k.transpose(-2, -1)
     maps = torch.bmm((mix * d**-.5).expand(B, -1, -1), maps.flatten(2)).view_as(maps).softmax(-1)
     keys = maps.shape[-1]
-    maps = maps - 1 / keys  # its mean, since rows add up to one
+    maps = maps - 1 / keys  # their mean, since rows add up to one
     # by row first: a sum of millions of squares would lose digits
     var = torch.linalg.vector_norm(maps, dim=-1, keepdim=True).square().mean(2, keepdim=True) / keys
-    return (maps @ v * (var + eps).rsqrt()).transpose(1, 2).flatten(2)
+    # now that rows add up to zero, so may values: what they have in common would only leave its rounding errors
+    return (maps @ (v - v.mean(2, keepdim=True)) * (var + eps).rsqrt()).transpose(1, 2).flatten(2)
 
 
 @MODELS.register_module()
