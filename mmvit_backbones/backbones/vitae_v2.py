@@ -28,8 +28,8 @@ CELL_EPS = 1e-6
 class CellAttention(nn.Module):
     """Softmax attention without any positional term, in windows or of all tokens to all.
 
-    Maps are padded with zeros, in the centre. The projection comes after that, so padded tokens take part in the softmax
-    with its bias: published weights were trained so.
+    Maps are padded with zeros, in the centre. The projection comes after that, so padded tokens take part in the
+    softmax with its bias: published weights were trained so.
 
     Args:
         in_dim: Channels of the input.
@@ -150,8 +150,8 @@ class NormalCell(PreNormBlock):
 class ViTAEv2(Backbone):
     """ViTAEv2; arguments and contract in `Backbone`. The authors' levels are not normalised, so there are no norms.
 
-    The authors number the rates of stochastic depth from the length of the stage before, not of all before: the last two
-    stages start from lower rates than the stage before them has reached, and none has ``drop_path_rate`` itself.
+    The authors give each stage the rates of stochastic depth from the depth of the one stage before it on, not from that
+    of all stages before it: those of the last stages are lower, and no block has ``drop_path_rate`` itself.
     """
 
     family = 'vitae_v2'
