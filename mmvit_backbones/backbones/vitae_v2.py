@@ -150,8 +150,8 @@ class NormalCell(PreNormBlock):
 class ViTAEv2(Backbone):
     """ViTAEv2; arguments and contract in `Backbone`. The authors' levels are not normalised, so there are no norms.
 
-    The authors give each stage the rates of stochastic depth from the depth of the one stage before it on, not from that
-    of all stages before it: those of the last stages are lower, and no block has ``drop_path_rate`` itself.
+    As in the authors' code, the rates of stochastic depth of a stage start at the depth of the stage before it, not of
+    all before it: those of the last two stages are lower, and no block has ``drop_path_rate`` itself.
     """
 
     family = 'vitae_v2'
