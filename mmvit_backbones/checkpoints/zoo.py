@@ -124,6 +124,10 @@ def _page(file: str, repository: str, licence: str, preprocess: Preprocess = Pre
     return Weights(file, None, f'https://github.com/{repository}', licence, data, preprocess=preprocess)
 
 
+def _vitae(file: str) -> Weights:
+    return _page(file, 'ViTAE-Transformer/ViTAE-Transformer', 'none', Preprocess(crop=0.9))
+
+
 ZOO: Dict[str, Weights] = {
     'cswin/tiny': _cswin('cswin_tiny_224.pth', 'ImageNet-1k, 224'),
     'cswin/small': _cswin('cswin_small_224.pth', 'ImageNet-1k, 224'),
@@ -262,6 +266,9 @@ ZOO: Dict[str, Weights] = {
         _twins('alt_gvt_base.pth', f'{_OPENMMLAB}/twins/twins-svt-base_3rdparty_8xb128_in1k_20220126-e31cc8e9.pth'),
     'twins_svt/large':
         _twins('alt_gvt_large.pth', f'{_OPENMMLAB}/twins/twins-svt-large_3rdparty_16xb64_in1k_20220126-4817645f.pth'),
+    'vitae_v2/vitaev2_s': _vitae('ViTAEv2-S.pth.tar'),
+    'vitae_v2/vitaev2_48m': _vitae('ViTAEv2-48M.pth.tar'),
+    'vitae_v2/vitaev2_b': _vitae('ViTAEv2-B.pth.tar'),
 }
 """{name after ``mmvit://``: file}. A variant's own name gives its ImageNet-1k weights (fine-tuned, where the authors
 pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning, ``_22kto1k`` those after it where
