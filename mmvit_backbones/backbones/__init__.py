@@ -1,6 +1,7 @@
 """The backbone families, one file a paper."""
 from .base import Backbone
 from .cswin import CSWinTransformer
+from .elsa import ELSASwin
 from .fcvit import FCViT
 from .gg_transformer import GGTransformer
 from .msg_transformer import MSGTransformer
@@ -15,7 +16,7 @@ from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'FCViT', 'GGTransformer', 'MSGTransformer', 'MViTv2',
+    'Backbone', 'CSWinTransformer', 'ELSASwin', 'FCViT', 'GGTransformer', 'MSGTransformer', 'MViTv2',
     'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer',
     'T2TViT', 'TwinsPCPVT', 'TwinsSVT'
 ]

@@ -1,7 +1,7 @@
 """What two families share. Maps are ``(B, H, W, C)`` tensors."""
 from .attention import SpatialReductionAttention, attention
 from .block import PreNormBlock
-from .depthwise import DepthwiseConv
+from .depthwise import DepthwiseConv, depthwise_conv, varying_conv
 from .drop import DropPath, drop_path_rates
 from .groups import Groups, crop_bias, group_attention, group_tokens, list_windows, reorder, sort_windows
 from .init import init_conv_fan_out
@@ -15,9 +15,9 @@ from .windows import merge_windows, pad_to_multiple, split_windows
 
 __all__ = [
     'attention', 'conv_map', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias', 'DecomposedPosition',
-    'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1', 'Groups',
-    'init_conv_fan_out', 'list_windows', 'merge_windows', 'Mlp', 'no_autocast', 'pad_to_multiple', 'PatchEmbed',
-    'PatchMerging', 'PositionalEncodingGenerator', 'PreNormBlock', 'RelativePositionBias', 'reorder',
-    'resize_position', 'shifted_windows', 'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention',
-    'split_windows', 'widen'
+    'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens',
+    'GroupNorm1', 'Groups', 'init_conv_fan_out', 'list_windows', 'merge_windows', 'Mlp', 'no_autocast',
+    'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'PositionalEncodingGenerator', 'PreNormBlock',
+    'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention',
+    'sort_windows', 'SpatialReductionAttention', 'split_windows', 'varying_conv', 'widen'
 ]
