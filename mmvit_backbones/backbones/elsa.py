@@ -5,9 +5,9 @@ neighbourhood come from a convolution of the Hadamard product of queries and key
 each channel, is added to those of its head.
 
 Facts from damo-cv/ELSA@f3b7ac7 (MIT): its detection and segmentation backbones, which are the same, and its classifier.
-The former shift in the last stage where a single window covers the map; the latter does not. Left out: ghost heads that
-multiply, and other scales of the product than 1, which no published model has. The authors' CUDA operator is not needed:
-its sum falls into a depth-wise convolution and one whose kernels vary.
+The former shift in the last stage where a single window covers the map; the latter does not. Left out: ghost heads
+that multiply, and other scales of the product than 1, which no published model has. The authors' CUDA operator is not
+needed: its sum falls into a depth-wise convolution and one whose kernels vary.
 """
 from typing import Sequence
 
@@ -93,12 +93,11 @@ class ELSASwin(Backbone):
     family = 'elsa'
     # The authors' configs.
     archs = {
-        name: dict(dims=tuple(C * 2**i for i in range(4)), depths=depths, num_heads=tuple(C // 32 * 2**i for i in range(4)),
-                   group_width=width, mlp_ratio=4)
-        for name, C, depths, width in (
-            ('tiny',   96, (2, 2, 6, 2),  4),
-            ('small',  96, (2, 2, 18, 2), 8),
-            ('base',  128, (2, 2, 18, 2), 8),
+        name: dict(dims=tuple(C * 2**i for i in range(4)), depths=depths, num_heads=heads, group_width=width, mlp_ratio=4)
+        for name, C, depths, heads, width in (
+            ('tiny',   96, (2, 2, 6, 2),  (3, 6, 12, 24), 4),
+            ('small',  96, (2, 2, 18, 2), (3, 6, 12, 24), 8),
+            ('base',  128, (2, 2, 18, 2), (4, 8, 16, 32), 8),
         )
     }  # yapf: disable
 

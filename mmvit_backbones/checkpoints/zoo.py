@@ -82,7 +82,7 @@ def _twins(file: str, *others: str) -> Weights:
     return replace(_page(file, 'Meituan-AutoML/Twins', 'Apache-2.0'), others=others)
 
 
-# Swin's files without an address here: their names follow the others', unverified (MoBY's: as recollected).
+# Swin's files without an address here: their names follow the others', unverified (MoBY's: as recollected). ELSA's: ours.
 _SWIN = 'https://github.com/microsoft/Swin-Transformer'
 _MOBY = 'https://github.com/SwinTransformer/Transformer-SSL'
 
@@ -100,6 +100,9 @@ ZOO: Dict[str, Weights] = {
     'cswin/large': _cswin('cswin_large_224.pth', 'ImageNet-22k, then 1k, 224'),
     'cswin/large_22k': _cswin('cswin_large_22k_224.pth', 'ImageNet-22k, 224'),
     'cswin/large_384': _cswin('cswin_large_384.pth', 'ImageNet-22k, then 1k, 384'),
+    'elsa/tiny': _page('elsa_swin_tiny.pth.tar', 'damo-cv/ELSA', 'MIT'),
+    'elsa/small': _page('elsa_swin_small.pth.tar', 'damo-cv/ELSA', 'MIT'),
+    'elsa/base': _page('elsa_swin_base.pth.tar', 'damo-cv/ELSA', 'MIT'),
     'fcvit/tiny': _page('fcvit_tiny.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
     'fcvit/b12': _page('fcvit_b12.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),
     'fcvit/b24': _page('fcvit_b24.pth.tar', 'ma-xu/FCViT', 'Apache-2.0'),

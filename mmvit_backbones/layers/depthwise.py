@@ -10,7 +10,7 @@ from .eager import is_compiling, runs_on_cpu
 from .precision import widen
 
 PIECE = 1 << 19
-"""Values of a map that are computed at once on CPUs without gradients where kernels vary."""
+"""Values of a map that are computed at once on CPUs where kernels vary."""
 
 
 class DepthwiseConv(nn.Conv2d):
@@ -42,8 +42,8 @@ def depthwise_conv(x: Tensor, weight: Tensor, bias: Optional[Tensor] = None) -> 
 def varying_conv(x: Tensor, kernels: Tensor) -> Tensor:
     """A depth-wise convolution whose kernels differ from position to position; beyond the map there are zeros.
 
-    It is summed up tap by tap, in float32 under autocast: nothing is unfolded, and for the backward pass only the
-    arguments are kept.
+    It is summed up tap by tap, in float32 where the arguments have less: nothing is unfolded, and for the backward pass
+    only the arguments are kept.
 
     Args:
         x: Map, (B, H, W, *), its channels on one axis or more.
@@ -52,14 +52,13 @@ def varying_conv(x: Tensor, kernels: Tensor) -> Tensor:
     Returns:
         Map of the shape of x.
     """
-    needs_grad = torch.is_grad_enabled() and (x.requires_grad or kernels.requires_grad)
-    if needs_grad and not is_compiling() and not torch.jit.is_tracing():
+    padded = _pad(x, kernels)
+    if is_compiling() or torch.jit.is_tracing():
+        return sum(widen(kernel) * neighbour for kernel, neighbour in _taps(kernels, padded, x)).to(x.dtype)
+    if torch.is_grad_enabled() and (x.requires_grad or kernels.requires_grad):
         return _VaryingConv.apply(x, kernels)
     H = x.shape[1]
-    rows = H
-    if not needs_grad and runs_on_cpu(x):
-        rows = max(PIECE // x[:, 0].numel(), 1)
-    padded = _pad(x, kernels)
+    rows = max(PIECE // x[:, 0].numel(), 1) if x.is_cpu else H
     out = widen(x).new_zeros(x.shape)
     for start in range(0, H, rows):
         piece = out[:, start:start + rows]
