@@ -6,7 +6,8 @@ from torch import nn
 
 from mmvit_backbones.backbones.fcvit import ChannelMixer
 from mmvit_backbones.layers import (ConvMlp, DecomposedPosition, DepthwiseConv, DropPath, Mlp, RelativePositionBias,
-                                    attention, drop_path_rates, merge_windows, mlp, pad_to_multiple, split_windows)
+                                    attention, depthwise, drop_path_rates, merge_windows, mlp, pad_to_multiple,
+                                    split_windows, varying_conv)
 
 
 def test_windows_are_put_back():
@@ -140,6 +141,40 @@ def test_depthwise_convolution_under_autocast():
     for a, value in zip(half, (x, conv.weight, conv.bias)):
         assert out.dtype == torch.bfloat16 and a.dtype == torch.float32
         assert (a - value.grad).abs().max() < .02 * value.grad.abs().max()
+
+
+@pytest.mark.parametrize('side, size', [(3, (5, 4)), (5, (2, 6)), (7, (1, 3))])
+def test_kernels_that_vary(side, size, monkeypatch):
+    """Against the neighbourhoods copied out; in one go and row by row; each axis of channels may have kernels in common."""
+    torch.manual_seed(0)
+    x = torch.randn(2, *size, 2, 3, dtype=torch.double, requires_grad=True)
+    for groups in ((2, 1), (1, 3), (1, 1)):
+        kernels = torch.randn(side**2, 2, *size, *groups, dtype=torch.double, requires_grad=True)
+        patches = F.unfold(x.flatten(3).permute(0, 3, 1, 2), side, padding=side // 2).view(2, 2, 3, side**2, *size)
+        expected = torch.einsum('bcdthw,tbhwcd->bhwcd', patches, kernels.expand(-1, -1, -1, -1, 2, 3))
+        out = varying_conv(x, kernels)
+        torch.testing.assert_close(out, expected)
+        assert out.grad_fn.name() == '_VaryingConvBackward'
+        weight = torch.randn_like(out)
+        grads = [torch.autograd.grad((y * weight).sum(), (x, kernels)) for y in (out, expected)]
+        torch.testing.assert_close(*grads)
+        with torch.no_grad(), monkeypatch.context() as patch:
+            torch.testing.assert_close(varying_conv(x, kernels), expected)
+            patch.setattr(depthwise, 'PIECE', 1)
+            torch.testing.assert_close(varying_conv(x, kernels), expected)
+
+
+def test_kernels_that_vary_in_half_precision():
+    torch.manual_seed(0)
+    x, kernels = torch.randn(1, 6, 5, 4), torch.rand(49, 1, 6, 5, 1).softmax(0)
+    half = [value.bfloat16().requires_grad_() for value in (x, kernels)]
+    out = varying_conv(*half)
+    out.float().square().sum().backward()
+    full = [value.detach().float().requires_grad_() for value in half]
+    varying_conv(*full).square().sum().backward()
+    for a, b in zip(half, full):
+        assert out.dtype == a.grad.dtype == torch.bfloat16
+        assert (a.grad - b.grad).abs().max() < .02 * b.grad.abs().max()
 
 
 @pytest.mark.parametrize('shape', [(1, 19, 23), (2, 40, 7), (3, 5, 5)])

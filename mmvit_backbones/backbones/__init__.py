@@ -2,6 +2,7 @@
 from .base import Backbone
 from .cswin import CSWinTransformer
 from .dwnet import DWNet
+from .elsa import ELSASwin
 from .fcvit import FCViT
 from .gg_transformer import GGTransformer
 from .msg_transformer import MSGTransformer
@@ -21,7 +22,7 @@ from .twins_svt import TwinsSVT
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'DWNet', 'FCViT', 'GGTransformer', 'MSGTransformer', 'MViTv2', 'P2T',
+    'Backbone', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'MSGTransformer', 'MViTv2', 'P2T',
     'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer', 'ShuffleTransformer',
     'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT', 'ViTAEv2'
 ]

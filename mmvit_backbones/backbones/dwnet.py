@@ -15,14 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import (DepthwiseConv, DropPath, Mlp, PatchEmbed, PatchMerging, conv_map, depthwise_conv, pad_to_multiple,
-                      runs_on_cpu, widen)
+                      varying_conv)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
 KERNEL_SIZE = 7
 GROUPS = 32
-PIECE = 1 << 20
-"""Values of kernels of positions that are computed at once on CPUs without gradients."""
 
 
 class DynamicDepthwiseConv(nn.Module):
@@ -67,24 +65,13 @@ class InhomogeneousDepthwiseConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.bn(self.conv1(x)).relu().permute(0, 2, 3, 1)
-        B, H, W, _ = hidden.shape
         # Groups are what lies side by side, here and in the map: (group, tap) -> (tap, group)
         weight = self.conv2.weight.view(GROUPS, KERNEL_SIZE**2, -1).transpose(0, 1).flatten(0, 1)
         bias = self.conv2.bias.view(GROUPS, KERNEL_SIZE**2).t().flatten()
-        border = KERNEL_SIZE // 2
-        padded = x.permute(0, 2, 3, 1).unflatten(-1, (GROUPS, -1)).transpose(-1, -2)  # (B, H, W, C / groups, groups)
-        padded = F.pad(padded, (0, 0, 0, 0, border, border, border, border))
-        out = widen(x).new_zeros(B, H, W, *padded.shape[3:])
-        rows = H
-        if not torch.is_grad_enabled() and runs_on_cpu(x):
-            rows = max(PIECE // (B * W * len(weight)), 1)
-        for start in range(0, H, rows):
-            piece = out[:, start:start + rows]
-            kernels = F.linear(hidden[:, start:start + rows], weight, bias)
-            for tap, kernel in enumerate(kernels.unflatten(-1, (-1, 1, GROUPS)).unbind(3)):
-                row, column = start + tap // KERNEL_SIZE, tap % KERNEL_SIZE
-                piece.addcmul_(kernel, padded[:, row:row + piece.shape[1], column:column + W])
-        return out.transpose(-1, -2).flatten(3).permute(0, 3, 1, 2).to(x.dtype)
+        # (B, H, W, taps * groups) -> (taps, B, H, W, 1, groups)
+        kernels = F.linear(hidden, weight, bias).unflatten(-1, (-1, 1, GROUPS)).movedim(3, 0)
+        values = x.permute(0, 2, 3, 1).unflatten(-1, (GROUPS, -1)).transpose(-1, -2)
+        return varying_conv(values, kernels).transpose(-1, -2).flatten(3).permute(0, 3, 1, 2)
 
 
 OPERATORS = {

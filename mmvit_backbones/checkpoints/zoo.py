@@ -113,7 +113,7 @@ def _twins(file: str, *others: str) -> Weights:
     return replace(_page(file, 'Meituan-AutoML/Twins', 'Apache-2.0'), others=others)
 
 
-# Swin's files without an address here: their names follow the others', unverified (MoBY's: as recollected).
+# Swin's files without an address here: their names follow the others', unverified (MoBY's: as recollected). ELSA's: ours.
 _SWIN = 'https://github.com/microsoft/Swin-Transformer'
 _MOBY = 'https://github.com/SwinTransformer/Transformer-SSL'
 _STRETCHED = Preprocess(384, None)
@@ -141,6 +141,9 @@ ZOO: Dict[str, Weights] = {
     'dwnet/dwnet_base': _page('dwnet_base.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'dwnet/dynamic_dwnet_tiny': _page('dynamic_dwnet_tiny.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'dwnet/dynamic_dwnet_base': _page('dynamic_dwnet_base.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
+    'elsa/tiny': _page('elsa_swin_tiny.pth.tar', 'damo-cv/ELSA', 'MIT', Preprocess(crop=0.9)),
+    'elsa/small': _page('elsa_swin_small.pth.tar', 'damo-cv/ELSA', 'MIT', Preprocess(crop=0.9)),
+    'elsa/base': _page('elsa_swin_base.pth.tar', 'damo-cv/ELSA', 'MIT', Preprocess(crop=0.9)),
     'fcvit/tiny': _page('fcvit_tiny.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.9)),
     'fcvit/b12': _page('fcvit_b12.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.9)),
     'fcvit/b24': _page('fcvit_b24.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.95)),

@@ -1,7 +1,7 @@
 """What two families share. Maps are ``(B, H, W, C)`` tensors."""
 from .attention import SpatialReductionAttention, attention
 from .block import PreNormBlock
-from .depthwise import DepthwiseConv, depthwise_conv
+from .depthwise import DepthwiseConv, depthwise_conv, varying_conv
 from .drop import DropPath, drop_path_rates
 from .eager import runs_on_cpu
 from .groups import Groups, crop_bias, group_attention, group_tokens, list_windows, reorder, sort_windows
@@ -22,5 +22,5 @@ __all__ = [
     'Groups', 'init_conv_fan_out', 'list_windows', 'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast',
     'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock',
     'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'runs_on_cpu', 'shifted_windows',
-    'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention', 'split_windows', 'widen'
+    'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention', 'split_windows', 'varying_conv', 'widen'
 ]
