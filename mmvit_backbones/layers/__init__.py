@@ -3,7 +3,6 @@ from .attention import SpatialReductionAttention, attention
 from .block import PreNormBlock
 from .depthwise import DepthwiseConv, depthwise_conv, varying_conv
 from .drop import DropPath, drop_path_rates
-from .eager import runs_on_cpu
 from .groups import Groups, crop_bias, group_attention, group_tokens, list_windows, reorder, sort_windows
 from .init import init_conv_fan_out
 from .mlp import ConvMlp, Mlp, convolve_between
@@ -21,6 +20,6 @@ __all__ = [
     'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1',
     'Groups', 'init_conv_fan_out', 'list_windows', 'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast',
     'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock',
-    'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'runs_on_cpu', 'shifted_windows',
-    'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention', 'split_windows', 'varying_conv', 'widen'
+    'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention',
+    'sort_windows', 'SpatialReductionAttention', 'split_windows', 'varying_conv', 'widen'
 ]
