@@ -12,6 +12,7 @@ _RATES = {
     'dwnet': dict(
         dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
         i_dynamic_dwnet_base=.5),
+    'elsa': dict(tiny=.1, small=.3, base=.5),
     'fcvit': dict(tiny=.1, b12=.1, b24=.1, b48=.2),
     'gg_transformer': dict(gg_tiny=.2, gg_small=.3),  # recollected
     'msg_transformer': dict(tiny=.1, small=.3, base=.5),
