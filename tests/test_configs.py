@@ -35,8 +35,7 @@ def small(cfg):
     """The config's model with at most two blocks a stage, small windows and few proposals, without weights."""
     model = copy.deepcopy(cfg.model)
     remove_pretrained(model)
-    if 'data_preprocessor' in cfg:
-        model.data_preprocessor = cfg.data_preprocessor
+    model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))  # as a runner does
     if 'pad_size_divisor' in model.data_preprocessor:
         model.data_preprocessor.pad_size_divisor = 32
     if 'rpn_proposal' in (model.train_cfg or ()):
