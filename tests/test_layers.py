@@ -145,7 +145,7 @@ def test_depthwise_convolution_under_autocast():
 
 @pytest.mark.parametrize('side, size', [(3, (5, 4)), (5, (2, 6)), (7, (1, 3))])
 def test_kernels_that_vary(side, size, monkeypatch):
-    """Against the neighbourhoods copied out; in one go and row by row; each axis of channels may have kernels in common."""
+    """Against the neighbourhoods copied out: in one go, by rows, and as compilers get it; axes may have kernels in common."""
     torch.manual_seed(0)
     x = torch.randn(2, *size, 2, 3, dtype=torch.double, requires_grad=True)
     for groups in ((2, 1), (1, 3), (1, 1)):
@@ -161,6 +161,8 @@ def test_kernels_that_vary(side, size, monkeypatch):
         with torch.no_grad(), monkeypatch.context() as patch:
             torch.testing.assert_close(varying_conv(x, kernels), expected)
             patch.setattr(depthwise, 'PIECE', 1)
+            torch.testing.assert_close(varying_conv(x, kernels), expected)
+            patch.setattr(depthwise, 'is_compiling', lambda: True)
             torch.testing.assert_close(varying_conv(x, kernels), expected)
 
 

@@ -52,18 +52,31 @@ def varying_conv(x: Tensor, kernels: Tensor) -> Tensor:
     Returns:
         Map of the shape of x.
     """
-    padded = _pad(x, kernels)
     if is_compiling() or torch.jit.is_tracing():
-        return sum(widen(kernel) * neighbour for kernel, neighbour in _taps(kernels, padded, x)).to(x.dtype)
+        return _by_rows(x, kernels)
     if torch.is_grad_enabled() and (x.requires_grad or kernels.requires_grad):
         return _VaryingConv.apply(x, kernels)
-    H = x.shape[1]
+    H, padded = x.shape[1], _pad(x, kernels)
     rows = max(PIECE // x[:, 0].numel(), 1) if x.is_cpu else H
     out = widen(x).new_zeros(x.shape)
     for start in range(0, H, rows):
         piece = out[:, start:start + rows]
         for kernel, neighbour in _taps(kernels[:, :, start:start + rows], padded[:, start:], piece):
             piece.addcmul_(kernel, neighbour)
+    return out.to(x.dtype)
+
+
+def _by_rows(x: Tensor, kernels: Tensor) -> Tensor:
+    """The same in few operators, for programs that are made of them: one row of taps at a time."""
+    H, W, *channels = x.shape[1:]
+    side, n = round(len(kernels)**.5), len(channels)
+    padded = _pad(x, kernels).flatten(3).permute(0, 3, 1, 2)
+    out = 0
+    for row, kernel in enumerate(kernels.unflatten(0, (side, side)).unbind()):
+        near = F.unfold(padded[:, :, row:row + H], (1, side))  # (B, C * side, H * W)
+        near = near.unflatten(1, (*channels, side)).unflatten(-1, (H, W))
+        near = near.permute(n + 1, 0, n + 2, n + 3, *range(1, n + 1))  # (side, B, H, W, *)
+        out = out + (widen(kernel) * near).sum(0)
     return out.to(x.dtype)
 
 
