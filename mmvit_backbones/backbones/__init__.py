@@ -4,6 +4,7 @@ from .cswin import CSWinTransformer
 from .dwnet import DWNet
 from .fcvit import FCViT
 from .gg_transformer import GGTransformer
+from .hrformer import HRFormer
 from .msg_transformer import MSGTransformer
 from .mvit_v2 import MViTv2
 from .p2t import P2T
@@ -20,7 +21,7 @@ from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'DWNet', 'FCViT', 'GGTransformer', 'MSGTransformer', 'MViTv2', 'P2T',
-    'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer', 'ShuffleTransformer',
-    'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT'
+    'Backbone', 'CSWinTransformer', 'DWNet', 'FCViT', 'GGTransformer', 'HRFormer', 'MSGTransformer', 'MViTv2',
+    'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
+    'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT'
 ]
