@@ -6,37 +6,21 @@ scales (0.75 to 1.25) and flips, as published.
 _base_ = 'ade20k_160k.py'
 crop_size = (520, 520)
 scale = (2080, 520)
-optim_wrapper = dict(
-    optimizer=dict(lr=1e-4), paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0.))
+optim_wrapper = dict(optimizer=dict(lr=1e-4), paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0.))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
     dict(type='PolyLR', eta_min=0., power=0.9, begin=1500, end=150000, by_epoch=False)
 ]
 train_cfg = dict(max_iters=150000, val_interval=15000)
 default_hooks = dict(checkpoint=dict(interval=15000))
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', reduce_zero_label=True),
-    dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs')
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=scale, keep_ratio=True),
-    dict(type='LoadAnnotations', reduce_zero_label=True),
-    dict(type='PackSegInputs')
-]
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[[
-            dict(type='Resize', scale=(int(2080 * ratio), int(520 * ratio)), keep_ratio=True) for ratio in (0.75, 1.0, 1.25)
-        ], [dict(type='RandomFlip', prob=float(flip), direction='horizontal') for flip in (0, 1)],
-                    [dict(type='LoadAnnotations', reduce_zero_label=True)], [dict(type='PackSegInputs')]])
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].update(scale=scale)
+train_pipeline[3].update(crop_size=crop_size)
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].update(scale=scale)
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1]['transforms'][0] = [
+    dict(type='Resize', scale=(int(2080 * ratio), int(520 * ratio)), keep_ratio=True) for ratio in (0.75, 1.0, 1.25)
 ]
 train_dataloader = dict(batch_size=1, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,4 +1,4 @@
-"""OCRNet for ADE20K's 150 classes as HRFormer's authors have it; the backbone and the heads' ``in_channels`` are left open.
+"""OCRNet for ADE20K's 150 classes, as HRFormer's authors have it; backbone and heads' ``in_channels`` are left open.
 
 A config gives both heads their channels: ``decode_head=[dict(head, in_channels=[...]) for head in
 _base_.model.decode_head]``.

@@ -13,8 +13,8 @@ from typing import List, Sequence, Tuple, Union
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import (Pointwise, PreNormBlock, RelativePositionBias, attention, conv_map, convolve_between, drop_path_rates,
-                      merge_windows, pad_to_multiple, split_windows)
+from ..layers import (Pointwise, PreNormBlock, RelativePositionBias, attention, conv_map, convolve_between,
+                      drop_path_rates, merge_windows, pad_to_multiple, split_windows)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -80,8 +80,8 @@ class Bottleneck(nn.Module):
 class WindowAttention(nn.Module):
     """Softmax attention inside square windows with a bias for positions, (B, H, W, C) -> (B, H, W, C).
 
-    The map is padded on all sides. Padded tokens are zeros before the projections and take part in the softmax with what
-    the bias of these makes of them.
+    The map is padded on all sides. Padded tokens are zeros before the projections and take part in the softmax with
+    what the bias of these makes of them.
 
     Args:
         dim: Channels.
@@ -304,7 +304,8 @@ class HRFormer(Backbone):
         spec, dims = self.spec, self.spec['dims'][:i + 1]
         dim = EXPANSION * STEM_DIM
         if i == 0:
-            return Stage([Bottleneck(dim if j else STEM_DIM, dim) for j in range(spec['depths'][0])], None, self.with_cp)
+            blocks = [Bottleneck(dim if j else STEM_DIM, dim) for j in range(spec['depths'][0])]
+            return Stage(blocks, None, self.with_cp)
         blocks = []
         for j, rates in enumerate(drop_path, 1):
             last = i == 3 and j == spec['depths'][3] and self.out_type == 'featmap'
@@ -332,7 +333,8 @@ class HRFormer(Backbone):
 
     def leaves_out(self, name: str) -> bool:
         """Exchanges towards other levels than ``out_indices``, behind the last blocks."""
-        exchange = re.match(rf'stages\.3\.blocks\.{self.spec["depths"][3] - 1}\.fuse_layers\.([0-3])\.', name)
+        last = self.spec['depths'][3] - 1
+        exchange = re.match(rf'stages\.3\.blocks\.{last}\.fuse_layers\.([0-3])\.', name)
         return bool(exchange) and self.out_type == 'featmap' and int(exchange[1]) not in self.out_indices
 
     rename = (
