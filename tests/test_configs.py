@@ -54,6 +54,12 @@ def small(cfg):
     return MODELS.build(model)
 
 
+def decode_heads(cfg):
+    """Those of a segmentor; a cascade has several."""
+    heads = cfg.model.decode_head
+    return heads if isinstance(heads, list) else [heads]
+
+
 def test_channels_fit(cfg):
     with torch.device('meta'):
         backbone = MODELS.build(dict(cfg.model.backbone, init_cfg=None))
@@ -63,9 +69,10 @@ def test_channels_fit(cfg):
     elif cfg.default_scope == 'mmpretrain':
         assert [cfg.model.head.in_channels] == channels
     else:
-        assert cfg.model.decode_head.in_channels == channels
-        auxiliary = cfg.model.auxiliary_head
-        assert auxiliary.in_channels == channels[auxiliary.in_index]
+        assert all(head.in_channels == channels for head in decode_heads(cfg))
+        if 'auxiliary_head' in cfg.model:
+            auxiliary = cfg.model.auxiliary_head
+            assert auxiliary.in_channels == channels[auxiliary.in_index]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +93,7 @@ def test_a_training_step(cfg):
         from mmseg.structures import SegDataSample
         height, width = (max(64, side // 8) for side in cfg.model.data_preprocessor.size)
         model.data_preprocessor.size = (height, width)
-        labels = torch.randint(0, cfg.model.decode_head.num_classes, (2, 1, height, width))
+        labels = torch.randint(0, decode_heads(cfg)[-1].num_classes, (2, 1, height, width))
         samples = [
             SegDataSample(gt_sem_seg=PixelData(data=label), metainfo=dict(ori_shape=(height, width), img_shape=(height, width)))
             for label in labels
@@ -140,7 +147,7 @@ def test_schedules(path):
         assert cfg.param_scheduler[-1].end == epochs
     else:
         assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_iters
-        assert cfg.model.decode_head.num_classes == 150
+        assert all(head.num_classes == 150 for head in decode_heads(cfg))
         crop = next(step for step in cfg.train_dataloader.dataset.pipeline if step.type == 'RandomCrop')
         assert tuple(cfg.model.data_preprocessor.size) == tuple(crop.crop_size)
         sizes = [next(step for step in pipeline if step.type in ('RandomResize', 'Resize')).scale

@@ -2,6 +2,7 @@
 import copy
 import inspect
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -294,13 +295,18 @@ def test_a_variant_with_another_window(tmp_path):
     (dict(out_indices=(1, 0)), 'out_indices'),
     (dict(out_indices=()), 'out_indices'),
     (dict(frozen_stages=5), 'frozen_stages'),
-    (dict(out_indices=(0, ), frozen_stages=2), 'frozen_stages'),
     (dict(drop_path_rate=1.), 'drop_path_rate'),
     (dict(in_channels=0), 'in_channels'),
 ])
 def test_wrong_arguments(smallest, options, message):
     with pytest.raises(ValueError, match=message):
         build(smallest, **options)
+
+
+def test_only_stages_that_are_built_can_be_frozen(smallest):
+    parallel = backbone_class(smallest).parallel  # there every level needs all stages
+    with nullcontext() if parallel else pytest.raises(ValueError, match='frozen_stages'):
+        build(smallest, out_indices=(0, ), frozen_stages=2)
 
 
 def test_wrong_number_of_stage_values(smallest):

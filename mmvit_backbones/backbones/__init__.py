@@ -5,6 +5,7 @@ from .dwnet import DWNet
 from .elsa import ELSASwin
 from .fcvit import FCViT
 from .gg_transformer import GGTransformer
+from .hrformer import HRFormer
 from .msg_transformer import MSGTransformer
 from .mvit_v2 import MViTv2
 from .p2t import P2T
@@ -22,7 +23,7 @@ from .twins_svt import TwinsSVT
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'MSGTransformer', 'MViTv2', 'P2T',
-    'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer', 'ShuffleTransformer',
-    'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT', 'ViTAEv2'
+    'Backbone', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer', 'MSGTransformer',
+    'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
+    'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT', 'ViTAEv2'
 ]

@@ -1,5 +1,6 @@
 """The contract of every backbone in this package, written once."""
 import inspect
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
@@ -116,6 +117,11 @@ class Backbone(BaseModule):
     None, the authors have none."""
     pooled_norms: Optional[str] = 'last'
     """The same with ``out_type='pooled'``: 'last', a ``norm`` on the last map alone, before it is pooled; 'trunk' or None."""
+    pooled_dim: Optional[int] = None
+    """Channels of what ``out_type='pooled'`` returns, where they are not the last map's."""
+    parallel: bool = False
+    """Whether levels are branches that every stage works on: each needs all stages, and the last one returns the tuple
+    of those in ``out_indices``."""
     new_keys: Sequence[str] = (r'norm\d\.', )
     """What a checkpoint may lack because it is new in dense models; regular expressions at the start of a key."""
     pooled_keys: Sequence[str] = (r'norm\.', )
@@ -183,13 +189,16 @@ class Backbone(BaseModule):
             len(out_indices) > 0 and list(out_indices) == sorted(set(out_indices) & set(range(stages))),
             f'out_indices to be increasing numbers of 0..{stages - 1}', out_indices)
         self._check(0 <= drop_path_rate < 1, 'drop_path_rate in [0, 1)', drop_path_rate)
+        needed = stages if self.parallel else out_indices[-1] + 1
         self._check(
-            frozen_stages in range(-1, out_indices[-1] + 2), f'frozen_stages in -1..{out_indices[-1] + 1} '
+            frozen_stages in range(-1, needed + 1), f'frozen_stages in -1..{needed} '
             f'(the stages that out_indices={tuple(out_indices)} needs)', frozen_stages)
         self._check(out_norm or self.norms != 'trunk', 'out_norm=True, since its norms are part of the trunk', out_norm)
         self.in_channels = in_channels
         self.out_indices = tuple(out_indices)
         self.out_channels = tuple(self.spec['dims'][i] for i in out_indices)
+        if out_type == 'pooled' and self.pooled_dim is not None:
+            self.out_channels = (self.pooled_dim, )
         self.out_strides = tuple(4 * 2**i for i in out_indices) if out_type == 'featmap' else ()
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -197,8 +206,8 @@ class Backbone(BaseModule):
 
         self.patch_embed = self.build_patch_embed()
         rates = self.drop_path_rates(drop_path_rate)
-        self.stages = nn.ModuleList(self.build_stage(i, rates[i]) for i in range(out_indices[-1] + 1))
-        for i in range(out_indices[-1] + 1):
+        self.stages = nn.ModuleList(self.build_stage(i, rates[i]) for i in range(needed))
+        for i in range(needed):
             if self.norms == 'trunk' or self.norms == 'out' and out_norm and i in out_indices:
                 self.add_module(f'norm{i}', self.build_norm(i))
         if self.norms == 'last':
@@ -280,9 +289,11 @@ class Backbone(BaseModule):
                 out = norm(out)
             if self.norms == 'trunk':
                 x = out
-            if i in self.out_indices and self.out_type == 'featmap':
+            if i in self.out_indices and self.out_type == 'featmap' and not self.parallel:
                 outs.append(out.permute(0, 3, 1, 2).contiguous())
-        return tuple(outs) if self.out_type == 'featmap' else (self.pool(x), )
+        if self.out_type == 'pooled':
+            return (self.pool(x), )
+        return tuple(out.permute(0, 3, 1, 2).contiguous() for out in x) if self.parallel else tuple(outs)
 
     def train(self, mode: bool = True) -> 'Backbone':
         """Sets the mode of all but the frozen parts (and, with ``norm_eval``, the batch norms); returns the model."""
@@ -328,6 +339,16 @@ class Backbone(BaseModule):
     def get_layer_depth(self, param_name: str, prefix: str = '') -> Tuple[int, int]:
         """`layer_depth` and `num_layers` under the name and with the arguments that mmpretrain uses."""
         return self.layer_depth(param_name[len(prefix):]), self.num_layers
+
+    def leaves_out(self, name: str) -> bool:
+        """Whether a weight belongs to a level or a stage that ``out_indices`` do without.
+
+        Args:
+            name: Of a parameter or buffer that the model does not have, as in a model with all levels.
+        """
+        level = re.match(r'(stages\.|norm)(\d+)\.', name)
+        # a norm of the trunk is part of what was trained, whether its level is returned or not
+        return bool(level) and (level[1] == 'norm' and self.norms != 'trunk' or int(level[2]) >= len(self.stages))
 
     def no_weight_decay(self) -> Set[str]:
         """Names of the parameters that the authors exempt from weight decay besides norms and biases."""

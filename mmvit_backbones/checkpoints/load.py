@@ -182,7 +182,7 @@ def convert(model: nn.Module,
     layout, prefix, renamed, values, outside = _best_reading(type(model), model.spec, own, found, prefix)
     state, report = {}, KeyReport(layout, prefix, len(own), dropped=outside)
     for key, name in renamed.items():
-        if name is None or name not in own and _is_level_not_built(name, model):
+        if name is None or name not in own and model.leaves_out(name):
             report.dropped.append(key)
         elif name not in own:
             report.unexplained.append(key)
@@ -418,12 +418,6 @@ def _is_counter(name: str) -> bool:
     return name.endswith('num_batches_tracked')
 
 
-def _is_level_not_built(name: str, model: nn.Module) -> bool:
-    level = re.match(r'(stages\.|norm)(\d+)\.', name)
-    # a norm of the trunk is part of what was trained, whether its level is returned or not
-    return bool(level) and (level[1] == 'norm' and model.norms != 'trunk' or int(level[2]) >= len(model.stages))
-
-
 def _resize(model: nn.Module, name: str, value: Tensor, own: Tensor) -> Optional[Tensor]:
     """Fits a value to another image size or number of image channels; None where that isn't what differs."""
     if value.dim() != own.dim():
@@ -450,7 +444,7 @@ def _others(model: nn.Module, report: KeyReport, state: Dict[str, Tensor]) -> Li
     for arch, spec in cls.archs.items():
         if arch != model.arch and all(tuple(spec[key]) == tuple(model.spec[key]) for key in ('dims', 'depths')):
             layout = _layout(cls, arch)
-            rest = [name for name in layout if name not in shapes and not _is_level_not_built(name, model)]
+            rest = [name for name in layout if name not in shapes and not model.leaves_out(name)]
             if all(layout.get(name) == shape for name, shape in shapes.items()) and all(_is_new(cls, name) for name in rest):
                 others.append(f'{cls.family}/{arch}')
     return others

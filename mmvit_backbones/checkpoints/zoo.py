@@ -128,6 +128,7 @@ def _vitae(file: str) -> Weights:
     return _page(file, 'ViTAE-Transformer/ViTAE-Transformer', 'none', Preprocess(crop=0.9))
 
 
+# The names of HRFormer's files are as recollected.
 ZOO: Dict[str, Weights] = {
     'cswin/tiny': _cswin('cswin_tiny_224.pth', 'ImageNet-1k, 224'),
     'cswin/small': _cswin('cswin_small_224.pth', 'ImageNet-1k, 224'),
@@ -148,6 +149,9 @@ ZOO: Dict[str, Weights] = {
     'fcvit/b12': _page('fcvit_b12.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.9)),
     'fcvit/b24': _page('fcvit_b24.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.95)),
     'fcvit/b48': _page('fcvit_b48.pth.tar', 'ma-xu/FCViT', 'Apache-2.0', Preprocess(crop=0.95)),
+    'hrformer/hrformer_t': _page('hrt_tiny.pth', 'HRNet/HRFormer', 'MIT'),
+    'hrformer/hrformer_s': _page('hrt_small.pth', 'HRNet/HRFormer', 'MIT'),
+    'hrformer/hrformer_b': _page('hrt_base.pth', 'HRNet/HRFormer', 'MIT'),
     'p2t/tiny': _page('p2t_tiny.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/small': _page('p2t_small.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/base': _page('p2t_base.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),

@@ -27,11 +27,13 @@ class RelativePositionBias(nn.Module):
     Args:
         window: Height and width of the window in tokens.
         num_heads: Heads.
+        mode: How tables for windows of another size are interpolated.
     """
 
-    def __init__(self, window: Tuple[int, int], num_heads: int) -> None:
+    def __init__(self, window: Tuple[int, int], num_heads: int, mode: str = 'bicubic') -> None:
         super().__init__()
         self.window = window
+        self.mode = mode
         h, w = window
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * h - 1) * (2 * w - 1), num_heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=.02)
@@ -42,7 +44,7 @@ class RelativePositionBias(nn.Module):
         return self.relative_position_bias_table.t()[:, self.index]
 
     def resize(self, name: str, value: Tensor) -> Optional[Tensor]:
-        """A table of a checkpoint, of a square window of another size, interpolated to this one's (bicubic).
+        """A table of a checkpoint, of a square window of another size, interpolated to this one's.
 
         None for what is no such table.
         """
@@ -51,7 +53,7 @@ class RelativePositionBias(nn.Module):
             return None
         table = value.t().reshape(1, -1, side, side).float()
         size = tuple(2 * side - 1 for side in self.window)
-        return F.interpolate(table, size, mode='bicubic', align_corners=False).flatten(2)[0].t().to(value.dtype)
+        return F.interpolate(table, size, mode=self.mode, align_corners=False).flatten(2)[0].t().to(value.dtype)
 
 
 class DecomposedPosition(nn.Module):
