@@ -156,7 +156,7 @@ def load_config(path: str,
                          '--cfg-options load_from=FILE, or none with load_from=None')
     _check_numbers(cfg, path)
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
-    if 'lr' in optimizer and (isinstance(optimizer['lr'], bool) or not isinstance(optimizer['lr'], (int, float))):
+    if not isinstance(optimizer.get('lr'), (int, float, type(None))):
         raise UsageError(f'{path}: optim_wrapper.optimizer.lr must be a number, but is {optimizer["lr"]!r:.80}')
     if isinstance(optimizer.get('type'), str) and OPTIMIZERS.get(optimizer['type']) is None:
         raise UsageError(f'{path}: optim_wrapper.optimizer ({optimizer["type"]}): there is no optimizer of that type.'
@@ -239,9 +239,9 @@ def _check_kinds(cfg: Config, path: str) -> None:
             raise UsageError(f'{path}: {name}.type must name a class, but is {node["type"]!r:.80}')
         init = node.get('init_cfg') if name.startswith('model') else None
         for part in init if isinstance(init, (list, tuple)) else [init]:
-            if part and (not isinstance(part, dict) or 'type' not in part):
-                raise UsageError(f'{path}: {name}.init_cfg must be a dict with a type, such as Pretrained, or a list of such, but '
-                                 f'is {init!r:.80}')
+            if part and (not isinstance(part, dict) or 'type' not in part or not isinstance(part.get('checkpoint', ''), str)):
+                raise UsageError(f'{path}: {name}.init_cfg must be a dict with a type, such as Pretrained with the path of a '
+                                 f'checkpoint, or a list of such, but is {init!r:.80}')
     defaults = [hook for hook in (cfg.get('default_hooks') or {}).values() if hook is not None]
     for hook in [*defaults, *(cfg.get('custom_hooks') or ())]:
         if not isinstance(hook, (dict, Hook)):

@@ -97,7 +97,7 @@ def _place(cfg: Optional[Config], builds: List[FrameType]) -> str:
     key = '.'.join(path)
     kind = builds[-1].f_locals['cfg'].get('type') if builds and isinstance(builds[-1].f_locals['cfg'], dict) else None
     if kind is not None:
-        key += f' ({getattr(kind, '__name__', kind)})'
+        key += f' ({getattr(kind, "__name__", kind)})'
     return ': '.join(part for part in (cfg.filename if cfg is not None else '', key.strip()) if part)
 
 

@@ -178,7 +178,7 @@ def _start(cfg: Config, work_dir: Path, resume: Optional[str], overwrite: bool, 
     templates = [hook.get('filename_tmpl') or f'{unit}_{{}}.pth' for hook, unit in zip(hooks, units)]
     for template in templates:
         if len(re.split(_NUMBER, template)) != 2:
-            raise UsageError(f"{cfg.filename}: a checkpoint hook's filename_tmpl must have one place for the number, such as "
+            raise UsageError(f'{cfg.filename}: filename_tmpl of a checkpoint hook must have one place for the number, such as '
                              f'epoch_{{}}.pth, but is {template!r}')
     folders = [Path(hook['out_dir'], work_dir.absolute().name) if hook.get('out_dir') else work_dir for hook in hooks]
     for folder in {work_dir, *folders}:
@@ -203,7 +203,7 @@ def _start(cfg: Config, work_dir: Path, resume: Optional[str], overwrite: bool, 
         chosen, checkpoint, skipped = _newest_whole(plain, cfg, trust)
         last = work_dir / 'last_checkpoint'
         last = one_line(Path(last.read_text(encoding='utf-8', errors='replace').strip()).name) if last.is_file() else ''
-        if last and last not in [path.name for path in plain]:
+        if last and not any(Path(each, last).exists() for each in [folder, *folders]):
             skipped.insert(0, f'{last}, the last that was saved, is missing')
         if chosen is None:
             why = '; '.join(skipped) or f'there is no {template.format("N")}'
