@@ -144,7 +144,7 @@ OPTIONS = [
     (DETECTOR, 'train_dataloader.dataset.type=5', 'train_dataloader.dataset.type must name a class'),
     (DETECTOR, 'val_evaluator.ann_file=5', 'val_evaluator.ann_file must be a str'),
     (DETECTOR, 'model.type=5', 'model.type must name a class', '5'),
-    (DETECTOR, 'model.backbone=None', 'model.backbone'),
+    (DETECTOR, 'model.backbone=None', 'model.backbone must be a dict', 'None'),
     (DETECTOR, 'model.backbone.init_cfg=[1,2]', 'model.backbone.init_cfg must be a dict with a type'),
     (DETECTOR, 'model.backbone.init_cfg.checkpoint=5', 'model.backbone.init_cfg must be a dict with a type'),
     (DETECTOR, 'model.init_cfg=abc', 'model.init_cfg must be a dict with a type', 'abc'),
@@ -152,7 +152,7 @@ OPTIONS = [
     (DETECTOR, 'optim_wrapper.optimizer.lr=x', 'optim_wrapper.optimizer.lr must be a number', "'x'"),
     (DETECTOR, 'custom_hooks=[5]', 'default_hooks and custom_hooks must hold dicts', '5'),
     (DETECTOR, 'default_hooks.checkpoint.type=5', 'default_hooks.checkpoint.type must name a class'),
-    (DETECTOR, 'default_hooks.checkpoint.filename_tmpl=abc', 'filename_tmpl must have one place for the number', "'abc'"),
+    (DETECTOR, 'default_hooks.checkpoint.filename_tmpl=abc', 'filename_tmpl of a checkpoint hook', "'abc'"),
     (DETECTOR, 'default_hooks.checkpoint.out_dir=5', 'default_hooks.checkpoint.out_dir must be a str'),
     (DETECTOR, 'env_cfg.mp_cfg=5', 'env_cfg.mp_cfg must be a dict'),
     (DETECTOR, 'randomness.deterministic=True', 'randomness must be a dict with a seed'),
@@ -377,6 +377,7 @@ def names(**meta):
     (SEGMENTOR, names(classes=5), 'must be a list of names'),
     (DETECTOR, names(classes=(1, 2, 3, 4, 5, 6)), 'must be a list of names'),
     (DETECTOR, lambda checkpoint: checkpoint['state_dict'].update({1: 'x'}), 'int keys'),
+    (DETECTOR, names(classes=('\ud800\x1b[31m', ) * 6), None),
     (DETECTOR, names(palette='nothing'), None),
     (DETECTOR, lambda checkpoint: checkpoint.update(meta=None), None),
     (SEGMENTOR, lambda checkpoint: checkpoint.pop('meta'), None),
@@ -464,6 +465,14 @@ def test_full_disk(capfd):
             run(main)
         err = capfd.readouterr().err
         assert '/dev/full: ' in err and 'Free some space' in err and err.count('\n') == 1
+
+
+def test_memory(capfd):
+    for main in (lambda: torch.empty(1 << 60), lambda: torch.empty(1 << 62, 1 << 62), lambda: np.empty(1 << 50)):
+        with pytest.raises(SystemExit):
+            run(main)
+        err = capfd.readouterr().err
+        assert 'Choose a smaller batch or image size' in err and err.count('\n') == 1
 
 
 def test_errors_of_the_program_stay(capfd):

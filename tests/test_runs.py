@@ -226,9 +226,9 @@ def test_resume_from_a_file(reference, copy, tmp_path):
 ])
 def test_resume_from_a_state_that_does_not_fit(path, value, word, two_epochs, tmp_path):
     checkpoint = torch.load(two_epochs / 'epoch_2.pth', weights_only=False)
-    node, (*keys, last) = checkpoint, path.split('.')
+    node, (*keys, last) = checkpoint, [int(key) if key.isdigit() else key for key in path.split('.')]
     for key in keys:
-        node = node[int(key) if key.isdigit() else key]
+        node = node[key]
     node[last] = value
     torch.save(checkpoint, tmp_path / 'x.pth')
     out = train(tmp_path / 'run', str(tmp_path / 'x.pth'), status=2)

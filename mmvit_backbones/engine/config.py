@@ -242,6 +242,9 @@ def _check_kinds(cfg: Config, path: str) -> None:
             if part and (not isinstance(part, dict) or 'type' not in part or not isinstance(part.get('checkpoint', ''), str)):
                 raise UsageError(f'{path}: {name}.init_cfg must be a dict with a type, such as Pretrained with the path of a '
                                  f'checkpoint, or a list of such, but is {init!r:.80}')
+    backbone = (cfg.get('model') or {}).get('backbone', {})
+    if not isinstance(backbone, dict):
+        raise UsageError(f'{path}: model.backbone must be a dict, but is {backbone!r:.80}')
     defaults = [hook for hook in (cfg.get('default_hooks') or {}).values() if hook is not None]
     for hook in [*defaults, *(cfg.get('custom_hooks') or ())]:
         if not isinstance(hook, (dict, Hook)):

@@ -57,7 +57,7 @@ class CheckModelHook(Hook):
         for parameter, state in optimizer.state.items():
             for key in {*state, *needed} if state else ():
                 found = state.get(key)
-                if key not in state or isinstance(found, torch.Tensor) and not torch.isfinite(found).all() or \
+                if parameter not in names or key not in state or isinstance(found, torch.Tensor) and not torch.isfinite(found).all() or \
                         key in _MOMENTS and found is not None and found.shape != parameter.shape:
                     raise CheckpointError(f"{runner._load_from}: the optimizer's {key} of {names.get(parameter)} is missing, has "
                                           'another shape or NaN or infinite values. Go on from an earlier checkpoint.')
