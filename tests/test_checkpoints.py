@@ -247,6 +247,9 @@ def test_safetensors(tmp_path, state):
 def test_wrong_init_cfg():
     with pytest.raises(ValueError, match='revise_keys'):
         cswin(init_cfg=dict(type='Pretrained', checkpoint='x.pth', revise_keys=[])).init_weights()
+    for wrong in (5, 'x.pth', [1, 2], dict(checkpoint='x.pth')):
+        with pytest.raises(ValueError, match='init_cfg must be a dict with a type'):
+            cswin(init_cfg=wrong).init_weights()
 
 
 def test_resume_of_a_frozen_and_checkpointed_model():

@@ -15,6 +15,7 @@ import torch
 from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
+from PIL import Image
 
 from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine.config import run
@@ -135,6 +136,27 @@ OPTIONS = [
     (DETECTOR, 'optim_wrapper.optimizer.lr=1e-4 load_from=5', 'load_from must be a str'),
     (DETECTOR, 'train_dataloader.dataset.ann_file=5', 'train_dataloader.dataset.ann_file must be a str'),
     (DETECTOR, 'train_dataloader.dataset.metainfo=5', 'train_dataloader.dataset.metainfo must be a dict'),
+    (DETECTOR, 'train_dataloader.dataset.pipeline=5', 'train_dataloader.dataset.pipeline must be a list or tuple, but is 5'),
+    (DETECTOR, 'train_dataloader.dataset.filter_cfg=5', 'train_dataloader.dataset.filter_cfg must be a dict'),
+    (DETECTOR, 'train_dataloader.dataset.data_prefix=5', 'train_dataloader.dataset.data_prefix must be a dict or str'),
+    (DETECTOR, 'train_dataloader.dataset.data_prefix.img=5', 'train_dataloader.dataset.data_prefix must hold paths', '5'),
+    (DETECTOR, 'train_dataloader.dataset.metainfo.classes=5', 'metainfo.classes must be a list'),
+    (DETECTOR, 'train_dataloader.dataset.type=5', 'train_dataloader.dataset.type must name a class'),
+    (DETECTOR, 'val_evaluator.ann_file=5', 'val_evaluator.ann_file must be a str'),
+    (DETECTOR, 'model.type=5', 'model.type must name a class', '5'),
+    (DETECTOR, 'model.backbone=None', 'model.backbone must be a dict', 'None'),
+    (DETECTOR, 'model.backbone.init_cfg=[1,2]', 'model.backbone.init_cfg must be a dict with a type'),
+    (DETECTOR, 'model.backbone.init_cfg.checkpoint=5', 'model.backbone.init_cfg must be a dict with a type'),
+    (DETECTOR, 'model.init_cfg=abc', 'model.init_cfg must be a dict with a type', 'abc'),
+    (DETECTOR, 'optim_wrapper.clip_grad=5', 'optim_wrapper.clip_grad must be a dict'),
+    (DETECTOR, 'optim_wrapper.optimizer.lr=x', 'optim_wrapper.optimizer.lr must be a number', "'x'"),
+    (DETECTOR, 'custom_hooks=[5]', 'default_hooks and custom_hooks must hold dicts', '5'),
+    (DETECTOR, 'default_hooks.checkpoint.type=5', 'default_hooks.checkpoint.type must name a class'),
+    (DETECTOR, 'default_hooks.checkpoint.filename_tmpl=abc', 'filename_tmpl of a checkpoint hook', "'abc'"),
+    (DETECTOR, 'default_hooks.checkpoint.out_dir=5', 'default_hooks.checkpoint.out_dir must be a str'),
+    (DETECTOR, 'env_cfg.mp_cfg=5', 'env_cfg.mp_cfg must be a dict'),
+    (DETECTOR, 'randomness.deterministic=True', 'randomness must be a dict with a seed'),
+    (DETECTOR, 'auto_scale_lr=5', 'auto_scale_lr must be a dict'),
     (DETECTOR, 'log_level=NO', 'log_level', "'NO'"),
     (DETECTOR, 'randomness.seed=x', 'randomness.seed', "'x'"),
     (DETECTOR, 'model.backbone.arch=huge', 'model.backbone', 'has no variant', 'huge'),
@@ -355,6 +377,7 @@ def names(**meta):
     (SEGMENTOR, names(classes=5), 'must be a list of names'),
     (DETECTOR, names(classes=(1, 2, 3, 4, 5, 6)), 'must be a list of names'),
     (DETECTOR, lambda checkpoint: checkpoint['state_dict'].update({1: 'x'}), 'int keys'),
+    (DETECTOR, names(classes=('\ud800\x1b[31m', ) * 6), None),
     (DETECTOR, names(palette='nothing'), None),
     (DETECTOR, lambda checkpoint: checkpoint.update(meta=None), None),
     (SEGMENTOR, lambda checkpoint: checkpoint.pop('meta'), None),
@@ -382,6 +405,11 @@ PREDICT = [
     (['text.jpg'], 'text.jpg is no picture'),
     (['cut.jpg'], 'cut.jpg is no picture or a damaged one'),
     (['cut.png'], 'cut.png is no picture or a damaged one'),
+    (['bomb.png'], 'bomb.png is no picture or a damaged one'),
+    (['name'], 'name: no picture can be written under this name'),
+    (['line.png'], 'line.png can not be brought to the model'),
+    (['float.tif'], 'float.tif is in a format that mmcv does not read'),
+    (['links', '--out', 'links'], 'which the pictures would replace'),
     (['shapes/val2017', '--device', 'cuda:99'], '--device cuda:99'),
     (['shapes/val2017', '--device', 'nothing'], '--device nothing'),
     (['shapes/val2017', '--score-thr', '7'], '--score-thr must lie between'),
@@ -397,6 +425,12 @@ def test_predict(place, check, arguments, word):
     (place / 'text.jpg').write_text('nothing')
     (place / 'cut.jpg').write_bytes(image.read_bytes()[:-300])
     cv2.imwrite('whole.png', cv2.imread(str(image)))
+    cv2.imwrite('line.png', np.zeros((1, 2000, 3), np.uint8))
+    Image.fromarray(np.zeros((64, 64), np.float32)).save('float.tif')
+    shutil.copy('whole.png', 'name')
+    (place / 'bomb.png').write_bytes((place / 'whole.png').read_bytes()[:16] + bytes([0, 0, 255, 255] * 2) + bytes(40))
+    (place / 'links').mkdir()
+    (place / 'links' / 'whole.png').symlink_to(place / 'whole.png')
     (place / 'cut.png').write_bytes((place / 'whole.png').read_bytes()[:-300])
     check('predict', [DETECTOR, 'detector.pth', '--out', 'out', *arguments], word)
     assert not (place / 'out').exists()
@@ -431,6 +465,14 @@ def test_full_disk(capfd):
             run(main)
         err = capfd.readouterr().err
         assert '/dev/full: ' in err and 'Free some space' in err and err.count('\n') == 1
+
+
+def test_memory(capfd):
+    for main in (lambda: torch.empty(1 << 60), lambda: torch.empty(1 << 62, 1 << 62), lambda: np.empty(1 << 50)):
+        with pytest.raises(SystemExit):
+            run(main)
+        err = capfd.readouterr().err
+        assert 'Choose a smaller batch or image size' in err and err.count('\n') == 1
 
 
 def test_errors_of_the_program_stay(capfd):

@@ -212,6 +212,10 @@ def test_resume_from_a_file(reference, copy, tmp_path):
     ('meta.seed', 'x', 'can not go on with'),
     ('optimizer.param_groups', [], 'can not go on with'),
     ('optimizer.param_groups.0.lr', 'x', 'learning rates'),
+    ('optimizer.param_groups.0.betas', 5, 'other settings of its optimizer'),
+    ('optimizer.state.0', dict(step=torch.tensor(4.)), 'of layer.weight is missing'),
+    ('optimizer.state.0.step', torch.tensor(float('nan')), 'step of layer.weight'),
+    ('optimizer.state', {}, 'has lost what it keeps of each parameter'),
     ('optimizer.state.0.exp_avg', torch.zeros(3), "exp_avg of layer.weight"),
     ('optimizer.state.0.exp_avg_sq', torch.full((64, 64), float('inf')), "exp_avg_sq of layer.weight"),
     ('param_schedulers', [], '0 schedulers'),
@@ -222,9 +226,9 @@ def test_resume_from_a_file(reference, copy, tmp_path):
 ])
 def test_resume_from_a_state_that_does_not_fit(path, value, word, two_epochs, tmp_path):
     checkpoint = torch.load(two_epochs / 'epoch_2.pth', weights_only=False)
-    node, (*keys, last) = checkpoint, path.split('.')
+    node, (*keys, last) = checkpoint, [int(key) if key.isdigit() else key for key in path.split('.')]
     for key in keys:
-        node = node[int(key) if key.isdigit() else key]
+        node = node[key]
     node[last] = value
     torch.save(checkpoint, tmp_path / 'x.pth')
     out = train(tmp_path / 'run', str(tmp_path / 'x.pth'), status=2)

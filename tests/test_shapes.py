@@ -270,6 +270,8 @@ def test_a_set_of_an_earlier_version_is_up_to_date(small_set):
     ('shapes.json', '[1, 2]'),
     ('shapes.json', '{"set": "others"}'),
     ('shapes.json', '{"set": "shapes"}'),
+    ('shapes.json', '{"set": "shapes", "num_train": 1000000000000, "num_val": 1}'),
+    ('shapes.json', '[' * 100_000),
     ('shapes.json', 'not json'),
 ])
 def test_a_foreign_folder_is_refused(tmp_path, name, text):
@@ -279,6 +281,14 @@ def test_a_foreign_folder_is_refused(tmp_path, name, text):
     with pytest.raises(FileExistsError, match='choose another root'):
         make_shapes(root, 1, 1, (32, 32), progress=False)
     assert content(tmp_path) == {f'shapes/{name}': text.encode()}
+
+
+def test_sums_that_are_no_text_are_not_those_of_the_files(small_set):
+    (small_set / shapes.SUMS).write_bytes(b'\xff\xfe')
+    before = content(small_set)
+    with pytest.raises(FileExistsError, match='not known to be as it was drawn'):
+        make_shapes(small_set, 3, 1, (32, 32), progress=False)
+    assert content(small_set) == before
 
 
 def test_a_set_with_a_foreign_file_is_refused(small_set):

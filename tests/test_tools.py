@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -175,6 +176,19 @@ def test_benchmark(tmp_path, mode):
     assert row['latency'] > 0 and row['peak_memory'] > 0 and 0 < row['share_of_matmul_rate'] < 2
     assert data['machine']['cpu'] and 1 <= data['machine']['threads'] <= data['machine']['cpus']
     assert str(tmp_path) not in json.dumps(data) and platform.node() not in json.dumps(data), 'files that may be published'
+
+
+def kill(name, args):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_benchmark_that_is_killed(monkeypatch):
+    """As the system does it where memory runs out: the tool does not wait for ever."""
+    main = runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))['main']
+    monkeypatch.setitem(main.__globals__, 'measure', kill)
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', 'pvt_v2/b0', '--size', '32x32', '--device', 'cpu'])
+    with pytest.raises(UsageError, match='pvt_v2/b0: its process was killed'):
+        main()
 
 
 def test_benchmark_beside_a_peer(tmp_path):

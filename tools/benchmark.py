@@ -15,6 +15,8 @@ import resource
 import statistics
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from functools import lru_cache
 from importlib.util import find_spec
@@ -297,8 +299,14 @@ def main():
     # A process for each backbone, a copy of one that has imported everything and computed nothing.
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['__main__', *([PEERS[args.peer][0]] if args.peer else [])])
-    with context.Pool(1, maxtasksperchild=1) as pool:
-        rows = [pool.apply(measure, (name, args)) for name in names]
+    rows = []
+    for name in names:
+        with ProcessPoolExecutor(1, context) as pool:
+            try:
+                rows.append(pool.submit(measure, name, args).result())
+            except BrokenProcessPool as error:
+                raise UsageError(f'{name}: its process was killed, as systems do where memory runs out. Choose a smaller --size '
+                                 'or --batch') from error
     show(rows, args)
     if args.json:
         settings = {key: value for key, value in vars(args).items() if key != 'json'}

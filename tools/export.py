@@ -73,7 +73,7 @@ def build(args):
     """The model, with its weights, in eval mode.
 
     Raises:
-        UsageError: There is no such name, or the detector has no dense head.
+        UsageError: There is no such name, or the detector has no dense head or no backbone.
         CheckpointError: The checkpoint does not fill the model.
     """
     if not args.model.endswith('.py'):
@@ -87,6 +87,8 @@ def build(args):
         cfg = load_config(args.model, backbone=args.backbone, pretrained=False)
         remove_pretrained(cfg.model)
         init_default_scope(cfg.default_scope)
+        if args.backbone_only and not isinstance(cfg.model.get('backbone'), dict):
+            raise UsageError(f'--backbone-only: the model of {args.model} has no backbone of its own')
         cfg = cfg.model.backbone if args.backbone_only else cfg.model
     model = MODELS.build(copy.deepcopy(cfg))  # detectors change what they are built from
     whole = hasattr(model, 'backbone')
@@ -169,7 +171,7 @@ def main():
             raise UsageError(f'{error}. Install what ONNX needs: pip install -e .[export]') from error
     use_reader(args.trust)
     model = build(args)
-    channels = getattr(model.model, 'backbone', model.model).in_channels
+    channels = getattr(getattr(model.model, 'backbone', model.model), 'in_channels', 3)  # OpenMMLab's own take RGB
     sizes = [args.size] + ([(args.size[0] + 32, args.size[1] + 64), (args.size[0] + 5, args.size[1] + 37)] if args.dynamic else [])
     with torch.no_grad():
         content, exported = export(model, torch.randn(1, channels, *args.size), args)

@@ -4,22 +4,26 @@
     python tools/predict.py CONFIG CHECKPOINT IMAGES...
 """
 import argparse
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 
+import cv2
 import torch
 from mmengine.registry import DATASETS, MODELS, VISUALIZERS, init_default_scope
 from mmengine.runner import load_checkpoint
 from mmengine.utils import track_iter_progress
 
 from mmvit_backbones.checkpoints import check_model, locate, read_checkpoint, use_reader
+from mmvit_backbones.checkpoints.read import one_line
 from mmvit_backbones.engine.config import (UsageError, add_backbone_argument, add_trust_argument, check_device,
                                            check_folder, load_config, remove_pretrained, run)
 from mmvit_backbones.engine.data import class_faults, picture_fault
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
-BEST, LEAST_SIDE = 5, 400
-"""How many classes are printed, and the short side in pixels of a picture that has room for the name of one."""
+BEST, LEAST_SIDE, NARROW = 5, 400, 10
+"""How many classes are printed; the short side in pixels of a picture that has room for the name of one, which a picture
+gets unless it is so many times as long."""
 VIDEOS = ('.avi', '.gif', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
 
 
@@ -68,25 +72,44 @@ def check_out(out, images):
     """Looks at the folder for the pictures.
 
     Raises:
-        UsageError: It can not be written to, or a picture would replace an image or another picture.
+        UsageError: It can not be written to, a picture would replace an image or another picture, or pictures are not
+            written in the format of an image.
     """
     names = [path.name for path in images]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f'Several images are called {twice[0]}; their pictures would replace each other. Run them '
                          'one by one.')
-    if any(path.resolve().parent == Path(out).resolve() for path in images):
+    originals = {path.resolve() for path in images}
+    if any(Path(out, name).resolve() in originals for name in names):
         raise UsageError(f'--out {out} holds the images themselves, which the pictures would replace. Choose another.')
+    for path in images:
+        if not cv2.haveImageWriter(path.name):
+            raise UsageError(f'{path}: no picture can be written under this name. Give it a name that ends in one of '
+                             f'{" ".join(SUFFIXES)}')
     check_folder(out, '--out')
 
 
 def read(path):
     """An image, (H, W, 3) in RGB."""
     import mmcv
-    image = mmcv.imread(str(path), channel_order='rgb')
+    image = mmcv.imread(str(path))
     if image is None:
         raise UsageError(f'{path} is in a format that mmcv does not read. Write it as PNG or JPEG')
-    return image
+    return mmcv.bgr2rgb(image)
+
+
+@contextmanager
+def naming(path):
+    """Says which image it is that OpenCV can not bring to the model, such as one of a single row.
+
+    Raises:
+        UsageError: It can not.
+    """
+    try:
+        yield
+    except cv2.error as error:
+        raise UsageError(f'{path} can not be brought to the model or drawn on ({error.func}: {error.err}). Leave it out') from error
 
 
 def class_names(cfg, checkpoint, source):
@@ -105,6 +128,8 @@ def class_names(cfg, checkpoint, source):
         names['classes'] = classes
     for sentence in class_faults(cfg, source, names.get('classes') or ()):
         raise UsageError(f'{sentence}.')
+    if names.get('classes'):
+        names['classes'] = [one_line(name) for name in names['classes']]
     return {'palette': 'random', **names}
 
 
@@ -147,7 +172,7 @@ def classify(cfg, checkpoint, classes, images, args):
     pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
     visualizer = VISUALIZERS.build({**cfg.visualizer, 'name': 'predict', 'vis_backends': None}) if args.out else None
     for path in images:
-        with torch.no_grad():
+        with torch.no_grad(), naming(path):
             sample, = model.test_step(pseudo_collate([pipeline(dict(img_path=str(path)))]))
         if 'pred_score' not in sample:
             raise UsageError(f'{cfg.filename}: {type(model).__name__} gives no scores of classes')
@@ -156,8 +181,11 @@ def classify(cfg, checkpoint, classes, images, args):
         for score, label in zip(scores.tolist(), labels.tolist()):
             print(f'{score:9.4f}  {classes[label] if classes else label}')
         if visualizer:
+            image = read(path)
+            height, width = image.shape[:2]
+            resize = LEAST_SIDE if max(height, width) <= NARROW * min(height, width) else None
             visualizer.visualize_cls(
-                read(path), sample, classes, draw_gt=False, resize=LEAST_SIDE, out_file=str(Path(args.out, path.name)))
+                image, sample, classes, draw_gt=False, resize=resize, out_file=str(Path(args.out, path.name)))
 
 
 def draw(cfg, checkpoint, names, images, args):
@@ -176,9 +204,10 @@ def draw(cfg, checkpoint, names, images, args):
     visualizer = VISUALIZERS.build({**cfg.visualizer, 'name': 'predict', 'alpha': args.opacity, 'save_dir': str(out)})
     visualizer.dataset_meta = model.dataset_meta
     for path in track_iter_progress(images):
-        visualizer.add_datasample(
-            path.stem, read(path), data_sample=inference_model(model, str(path)), draw_gt=False,
-            out_file=str(out / path.name), **drawing)
+        with naming(path):
+            visualizer.add_datasample(
+                path.stem, read(path), data_sample=inference_model(model, str(path)), draw_gt=False,
+                out_file=str(out / path.name), **drawing)
     print(f'\n{len(images)} pictures in {out}')
 
 

@@ -76,7 +76,7 @@ def check(cfg):
     data = missing_data(cfg, 'train_dataloader', 'val_dataloader', 'val_evaluator')
     if data:
         missing += [*data, DATA_ADVICE]
-    source = (cfg.model.backbone.get('init_cfg') or {}).get('checkpoint')
+    source = ((cfg.model.get('backbone') or {}).get('init_cfg') or {}).get('checkpoint')
     if source is None:
         notes.append('This trains from random weights')
     else:

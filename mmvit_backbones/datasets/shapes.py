@@ -25,6 +25,7 @@ FORMAT_VERSION = 3  # raise it when the drawing or the layout changes
 MARKER = 'shapes.json'
 SUMS = 'SHA256SUMS'  # of all other files, as the program sha256sum takes it
 OWN = 'made_by_make_shapes'  # in the folder of a set that is being drawn: the name of its root
+MOST = 999_999  # images of a kind: six digits name them
 ADE_FOLDERS = dict(train='training', val='validation')
 
 IN_SCENES, ALONE = (0.14, 0.3), (0.25, 0.45)  # least and largest radius of a shape, as shares of the shorter side
@@ -227,8 +228,8 @@ def make_shapes(root: str | Path,
         format_version=FORMAT_VERSION,
         seed=_check_int('seed', seed, 0, 2**32 - 1),
         size=[_check_int('size', length, 32, 4096) for length in size],
-        num_train=_check_int('num_train', num_train, 1, 999999),
-        num_val=_check_int('num_val', num_val, 1, 999999))
+        num_train=_check_int('num_train', num_train, 1, MOST),
+        num_val=_check_int('num_val', num_val, 1, MOST))
     root = Path(os.path.realpath(root))
     root.parent.mkdir(parents=True, exist_ok=True)
     for work in _leftovers(root):
@@ -298,8 +299,10 @@ def _read_parameters(root):
         return None
     try:
         parameters = json.loads((root / MARKER).read_text())
+        for name in ('num_train', 'num_val'):
+            _check_int(name, parameters[name], 1, MOST)
         expected = _files(parameters) if parameters['set'] == 'shapes' else set()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # the last: nested too deep
         expected = set()
     folders = {parent.as_posix() for name in expected for parent in Path(name).parents}
     found = {path.relative_to(root).as_posix(): path.is_dir() and not path.is_symlink() for path in root.rglob('*')}
@@ -314,7 +317,7 @@ def _read_parameters(root):
 def _check_unchanged(root):
     """Raise if a file below ``root``, which a new set is to replace, is not as it was drawn."""
     names = [path.relative_to(root).as_posix() for path in root.rglob('*') if path.is_symlink() or not path.is_dir()]
-    lines = (root / SUMS).read_text().splitlines() if (root / SUMS).is_file() else []
+    lines = (root / SUMS).read_text(errors='replace').splitlines() if (root / SUMS).is_file() else []
     sums = {line[66:]: line[:64] for line in lines}
     for name in sorted(set(names) - {SUMS}):
         path = root / name

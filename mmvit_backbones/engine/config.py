@@ -19,6 +19,7 @@ import torch
 import yaml
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.hooks import Hook
 from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
 
@@ -38,14 +39,23 @@ LAUNCHERS = dict(
     mpi=("Open MPI's mpirun", ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE')))
 """{launcher: (the program that starts its processes, what that sets in their environment)}"""
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+EVALUATORS = ('val_evaluator', 'test_evaluator')
 KINDS = {
     **dict.fromkeys(('optim_wrapper', 'train_cfg', 'val_cfg', 'test_cfg', 'default_hooks', 'env_cfg', 'randomness',
-                     *LOADERS), dict),
-    'custom_hooks': list, 'work_dir': str, 'load_from': str
+                     'auto_scale_lr', *LOADERS), dict),
+    'custom_hooks': (list, tuple), 'work_dir': str, 'load_from': str
 }  # yapf: disable
-DATA_KINDS = dict(metainfo=dict, ann_file=str, data_root=str)
-"""{key of a config, and of a data set: what it holds, if it is not None}"""
-EVALUATORS = ('val_evaluator', 'test_evaluator')
+"""{key of a config: what it holds, if it is not None}"""
+_DATA = dict(
+    metainfo=dict, classes=(list, tuple, str), ann_file=str, data_root=str, data_prefix=(dict, str), filter_cfg=dict,
+    backend_args=dict, pipeline=(list, tuple), sampler=dict, batch_sampler=dict)
+PART_KINDS = {
+    **dict.fromkeys(('model', 'train_cfg', 'val_cfg', 'test_cfg'), {}), 'env_cfg': dict(mp_cfg=dict, dist_cfg=dict),
+    'optim_wrapper': dict(optimizer=dict, paramwise_cfg=dict, clip_grad=dict),
+    **dict.fromkeys((*LOADERS, *EVALUATORS), _DATA),
+    **dict.fromkeys(('default_hooks', 'custom_hooks'), dict(filename_tmpl=str, out_dir=str))
+}  # yapf: disable
+"""{part of a config: {key anywhere below it: what that holds, if it is not None}}"""
 
 
 class UsageError(Exception):
@@ -146,6 +156,8 @@ def load_config(path: str,
                          '--cfg-options load_from=FILE, or none with load_from=None')
     _check_numbers(cfg, path)
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    if not isinstance(optimizer.get('lr'), (int, float, type(None))):
+        raise UsageError(f'{path}: optim_wrapper.optimizer.lr must be a number, but is {optimizer["lr"]!r:.80}')
     if isinstance(optimizer.get('type'), str) and OPTIMIZERS.get(optimizer['type']) is None:
         raise UsageError(f'{path}: optim_wrapper.optimizer ({optimizer["type"]}): there is no optimizer of that type.'
                          f'{near(optimizer["type"], OPTIMIZERS.module_dict)}')
@@ -215,15 +227,37 @@ def _merge(cfg: Config, options: dict, path: str) -> None:
 
 def _check_kinds(cfg: Config, path: str) -> None:
     """Refuses parts of a config that are of another kind than the tools and OpenMMLab take apart unasked."""
-    for name, node in [('', cfg), *nodes(cfg, [key for key in LOADERS if isinstance(cfg.get(key), dict)])]:
-        for key, kind in (DATA_KINDS if name else KINDS).items():
-            if node.get(key) is not None and not isinstance(node[key], (list, tuple) if kind is list else kind):
-                place = f'{name}.{key}' if name else key
-                raise UsageError(f'{path}: {place} must be a {kind.__name__}, but is {node[key]!r:.80}')
+    for name, node in [('', cfg), *nodes(cfg, PART_KINDS)]:
+        prefix = f'{name}.' if name else ''
+        for key, kind in (PART_KINDS[name.split('.')[0]] if name else KINDS).items():
+            if node.get(key) is not None and not isinstance(node[key], kind):
+                names = ' or '.join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind, )))
+                raise UsageError(f'{path}: {prefix}{key} must be a {names}, but is {node[key]!r:.80}')
+        if 'data_prefix' in node and not all(isinstance(part, str) for part in prefixes(node)):
+            raise UsageError(f'{path}: {prefix}data_prefix must hold paths, but is {node["data_prefix"]!r:.80}')
+        if name and not isinstance(node.get('type'), (str, type(None))) and not callable(node['type']):
+            raise UsageError(f'{path}: {name}.type must name a class, but is {node["type"]!r:.80}')
+        init = node.get('init_cfg') if name.startswith('model') else None
+        for part in init if isinstance(init, (list, tuple)) else [init]:
+            if part and (not isinstance(part, dict) or 'type' not in part or not isinstance(part.get('checkpoint', ''), str)):
+                raise UsageError(f'{path}: {name}.init_cfg must be a dict with a type, such as Pretrained with the path of a '
+                                 f'checkpoint, or a list of such, but is {init!r:.80}')
+    backbone = (cfg.get('model') or {}).get('backbone', {})
+    if not isinstance(backbone, dict):
+        raise UsageError(f'{path}: model.backbone must be a dict, but is {backbone!r:.80}')
+    defaults = [hook for hook in (cfg.get('default_hooks') or {}).values() if hook is not None]
+    for hook in [*defaults, *(cfg.get('custom_hooks') or ())]:
+        if not isinstance(hook, (dict, Hook)):
+            raise UsageError(f'{path}: default_hooks and custom_hooks must hold dicts with a type, but {hook!r:.80} is none')
     level = cfg.get('log_level', 'INFO')
     if not isinstance(level, str) or not isinstance(logging.getLevelName(level), int):
         raise UsageError(f'{path}: log_level must be the name of a level, such as INFO, but is {level!r}')
-    seed = (cfg.get('randomness') or {}).get('seed')
+    randomness = cfg.get('randomness') or {}
+    unknown = set(randomness) - set(inspect.signature(Runner.set_randomness).parameters)
+    if unknown or randomness and 'seed' not in randomness:
+        raise UsageError(f'{path}: randomness must be a dict with a seed, and perhaps diff_rank_seed and deterministic, but is '
+                         f'{randomness!r:.80}')
+    seed = randomness.get('seed')
     if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 1 << 32):
         raise UsageError(f'{path}: randomness.seed must be a whole number from 0 to 2**32 - 1, but is {seed!r}')
 
@@ -414,8 +448,8 @@ def run(main) -> None:
         main()
     except (UsageError, CheckpointError) as error:
         _fail(str(error))
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, OSError, RuntimeError, SyntaxError, TypeError,
-            ValueError, cv2.error) as error:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError,
+            TypeError, ValueError, cv2.error) as error:
         line = explain(error)
         if line is None:
             raise

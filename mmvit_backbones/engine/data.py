@@ -101,7 +101,7 @@ def picture_fault(path: str) -> Optional[str]:
     try:
         with Image.open(path) as image:
             image.load()
-    except (OSError, SyntaxError, ValueError) as error:  # PIL's, for foreign, truncated and damaged files
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:  # PIL's, for foreign and damaged files
         reason = str(error).replace(repr(path), 'it')
         return f'is no picture or a damaged one ({reason})'
     return None

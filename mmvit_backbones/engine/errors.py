@@ -32,10 +32,10 @@ def explain(error: Exception) -> Optional[str]:
 
     Where it was raised tells them apart: by a check (a statement ``raise`` or ``assert``) on what is built from a config,
     while a file of the data set was decoded or a run took up what a checkpoint holds of it, or by the system, which could
-    not open or write a file.
+    not open or write a file or had no memory left.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    line = _data(error, frames) or _config(error, frames) or _run(error, frames) or _system(error, frames)
+    line = _memory(error) or _data(error, frames) or _config(error, frames) or _run(error, frames) or _system(error, frames)
     line = line and ' '.join(line.split())
     return f'{line[:LONGEST]}...' if line and len(line) > LONGEST else line
 
@@ -97,7 +97,7 @@ def _place(cfg: Optional[Config], builds: List[FrameType]) -> str:
     key = '.'.join(path)
     kind = builds[-1].f_locals['cfg'].get('type') if builds and isinstance(builds[-1].f_locals['cfg'], dict) else None
     if kind is not None:
-        key += f' ({kind if isinstance(kind, str) else kind.__name__})'
+        key += f' ({getattr(kind, "__name__", kind)})'
     return ': '.join(part for part in (cfg.filename if cfg is not None else '', key.strip()) if part)
 
 
@@ -149,6 +149,15 @@ def _run(error: Exception, frames: List[FrameType]) -> Optional[str]:
         return None
     return (f'{runner._load_from} holds a run that the config can not go on with ({type(error).__name__}: {error}). Go on with '
             'the config that it was saved with, of which its work directory holds a copy.')
+
+
+def _memory(error: Exception) -> Optional[str]:
+    """For what does not fit into the memory of a machine or of its GPU."""
+    if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and re.search(
+            'out of memory|not enough memory|alloc.* memory|Storage size calculation overflowed', str(error)):
+        reason = (str(error) or 'out of memory').splitlines()[0]
+        return f'{reason.rstrip(".")}. Choose a smaller batch or image size, or another device.'
+    return None
 
 
 def _has_bytes(path: str) -> bool:

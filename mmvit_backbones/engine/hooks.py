@@ -43,13 +43,32 @@ class CheckModelHook(Hook):
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)  # there may be several
         if optimizer is None:
             return
-        rates = [group['lr'] for group in optimizer.param_groups]
-        if not all(isinstance(rate, (int, float, torch.Tensor)) and 0 <= rate < float('inf') for rate in rates):
-            raise CheckpointError(f'{runner._load_from}: its learning rates are no numbers. Go on from an earlier checkpoint.')
+        groups = optimizer.param_groups
+        if not all(_fits(group.get(key), own) for group in groups for key, own in optimizer.defaults.items()) or \
+                any(group['lr'] is not None and group['lr'] < 0 for group in groups):
+            raise CheckpointError(f'{runner._load_from}: its learning rates or other settings of its optimizer are no numbers, or '
+                                  'those of another optimizer. Go on from an earlier checkpoint.')
+        forgetful = isinstance(optimizer, torch.optim.SGD) and not any(group['momentum'] for group in groups)
+        if runner.iter and not optimizer.state and not forgetful:
+            raise CheckpointError(f'{runner._load_from}: its optimizer has lost what it keeps of each parameter. Go on from an '
+                                  'earlier checkpoint.')
         names = {parameter: name for name, parameter in runner.model.named_parameters()}
+        needed = ('step', 'exp_avg', 'exp_avg_sq') if isinstance(optimizer, (torch.optim.Adam, torch.optim.AdamW)) else ()
         for parameter, state in optimizer.state.items():
-            for key in _MOMENTS:
+            for key in {*state, *needed} if state else ():
                 found = state.get(key)
-                if found is not None and (found.shape != parameter.shape or not torch.isfinite(found).all()):
-                    raise CheckpointError(f"{runner._load_from}: the optimizer's {key} of {names.get(parameter)} has another "
-                                          'shape or NaN or infinite values. Go on from an earlier checkpoint.')
+                if parameter not in names or key not in state or isinstance(found, torch.Tensor) and not torch.isfinite(found).all() or \
+                        key in _MOMENTS and found is not None and found.shape != parameter.shape:
+                    raise CheckpointError(f"{runner._load_from}: the optimizer's {key} of {names.get(parameter)} is missing, has "
+                                          'another shape or NaN or infinite values. Go on from an earlier checkpoint.')
+
+
+def _fits(found: object, own: object) -> bool:
+    """Whether a setting of an optimizer is of the kind of its own."""
+    if isinstance(own, (list, tuple)):
+        return isinstance(found, (list, tuple)) and len(found) == len(own) and all(map(_fits, found, own))
+    if own is None:
+        return found is None or isinstance(found, (int, float))
+    if isinstance(own, bool) or not isinstance(own, (int, float)):
+        return True
+    return isinstance(found, (int, float, torch.Tensor)) and abs(found) < float('inf')

@@ -37,6 +37,8 @@ _RUN = {
     'message_hub.runtime_info': dict, 'message_hub.resumed_keys': dict
 }  # yapf: disable
 """{key: its type} of what mmengine saves and needs to go on."""
+_NUMBER = r'\{.*?\}'
+"""Its place in the template of a checkpoint's name."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,10 @@ def _start(cfg: Config, work_dir: Path, resume: Optional[str], overwrite: bool, 
     hooks = checkpoint_hooks(cfg) or [{}]
     units = ['epoch' if hook.get('by_epoch', True) else 'iter' for hook in hooks]
     templates = [hook.get('filename_tmpl') or f'{unit}_{{}}.pth' for hook, unit in zip(hooks, units)]
+    for template in templates:
+        if len(re.split(_NUMBER, template)) != 2:
+            raise UsageError(f'{cfg.filename}: filename_tmpl of a checkpoint hook must have one place for the number, such as '
+                             f'epoch_{{}}.pth, but is {template!r}')
     folders = [Path(hook['out_dir'], work_dir.absolute().name) if hook.get('out_dir') else work_dir for hook in hooks]
     for folder in {work_dir, *folders}:
         for path in folder.glob('*.part'):
@@ -197,7 +203,7 @@ def _start(cfg: Config, work_dir: Path, resume: Optional[str], overwrite: bool, 
         chosen, checkpoint, skipped = _newest_whole(plain, cfg, trust)
         last = work_dir / 'last_checkpoint'
         last = one_line(Path(last.read_text(encoding='utf-8', errors='replace').strip()).name) if last.is_file() else ''
-        if last and last not in [path.name for path in plain]:
+        if last and not any(Path(each, last).exists() for each in [folder, *folders]):
             skipped.insert(0, f'{last}, the last that was saved, is missing')
         if chosen is None:
             why = '; '.join(skipped) or f'there is no {template.format("N")}'
@@ -216,7 +222,7 @@ def _start(cfg: Config, work_dir: Path, resume: Optional[str], overwrite: bool, 
 
 def _checkpoints(folder: Path, template: str) -> List[Tuple[int, Path]]:
     """The checkpoints in a folder, those of the best scores and published ones too, by their numbers."""
-    head, tail = re.split(r'\{.*?\}', template)
+    head, tail = re.split(_NUMBER, template)
     root, extension = os.path.splitext(tail)
     pattern = rf'(?:best_.+_)?{re.escape(head)}(\d+){re.escape(root)}(?:-[0-9a-f]{{8}})?{re.escape(extension)}'
     matches = [(re.fullmatch(pattern, path.name), path) for path in folder.glob('*')]
