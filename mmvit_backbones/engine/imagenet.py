@@ -15,6 +15,7 @@ _RATES = {
     'elsa': dict(tiny=.1, small=.3, base=.5),
     'fcvit': dict(tiny=.1, b12=.1, b24=.1, b48=.2),
     'gg_transformer': dict(gg_tiny=.2, gg_small=.3),  # recollected
+    'hrformer': dict(hrformer_t=0., hrformer_s=0., hrformer_b=.2),
     'msg_transformer': dict(tiny=.1, small=.3, base=.5),
     'mvit_v2': dict(tiny=.1, small=.1, base=.3),
     'p2t': dict(tiny=.1, small=.1, base=.3, large=.3),
