@@ -274,7 +274,7 @@ class HRFormer(Backbone):
     ``frozen_stages`` may be 4 whatever they are. The levels are not normalised, so there are no norms.
 
     A block, by which ``with_cp`` recomputes and learning rates decay, is a bottleneck, or two transformer blocks of
-    each branch with the exchange behind them. Stochastic depth grows from one transformer block of a branch to the next.
+    each branch with the exchange behind them. Stochastic depth grows from one block of a branch to the next.
     """
 
     family = 'hrformer'
