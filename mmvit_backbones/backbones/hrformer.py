@@ -8,7 +8,7 @@ Facts from HRNet/HRFormer@1245b88 (MIT), the segmentation code, and the classifi
 same but can not pad windows. Left out: the exchange of the pose code, which enlarges maps in another way.
 """
 import re
-from typing import List, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -144,7 +144,7 @@ class NormedMlp(nn.Module):
 
 
 class Exchange(nn.ModuleList):
-    """What one branch gets of all, added up: larger maps by strided convolutions, smaller ones enlarged (section 3.1).
+    """What one branch gets of all, added up: larger maps by strided convolutions, smaller ones enlarged.
 
     Args:
         dims: Channels of the branches.
@@ -181,7 +181,7 @@ class Exchange(nn.ModuleList):
 
 
 class Transition(nn.ModuleList):
-    """Adds a branch, of half the size, made of the last one; the first of all also fits what it is given to branch 0.
+    """Adds a branch, of half the size, made of the last one; the first transition also fits branch 0 to its channels.
 
     Args:
         in_dims: Channels of the branches there are.
@@ -254,7 +254,7 @@ class ParallelStage(Stage):
     """
 
     def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module, with_cp: bool,
-                 pooling: Union[nn.Module, None] = None) -> None:
+                 pooling: Optional[nn.Module] = None) -> None:
         super().__init__(blocks, downsample, with_cp)
         self.pooling = nn.Identity() if pooling is None else pooling
 
@@ -273,11 +273,12 @@ class HRFormer(Backbone):
     last stage, so that ``out_indices`` save no more than the exchanges of other levels behind the last blocks, and
     ``frozen_stages`` may be 4 whatever they are. The levels are not normalised, so there are no norms.
 
-    A block, by which ``with_cp`` recomputes and learning rates decay, is a bottleneck or all between two exchanges.
+    A block, by which ``with_cp`` recomputes and learning rates decay, is a bottleneck, or two transformer blocks of
+    each branch with the exchange behind them. Stochastic depth grows from one block of a branch to the next.
     """
 
     family = 'hrformer'
-    # Table 1 of the paper and the authors' configs. A stage of parallel blocks has 2 transformer blocks a branch in each.
+    # The authors' configs. Depths count bottlenecks in the first stage, and exchanges in the others.
     archs = {
         name: dict(dims=tuple(C * 2**i for i in range(4)), depths=(2, 1, depth, 2),
                    num_heads=tuple(heads * 2**i for i in range(4)), window=7, mlp_ratio=4)
