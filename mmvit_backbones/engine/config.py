@@ -48,7 +48,8 @@ KINDS = {
 """{key of a config: what it holds, if it is not None}"""
 _DATA = dict(
     metainfo=dict, classes=(list, tuple, str), ann_file=str, data_root=str, data_prefix=(dict, str), filter_cfg=dict,
-    backend_args=dict, pipeline=(list, tuple), sampler=dict, batch_sampler=dict)
+    backend_args=dict, pipeline=(list, tuple), sampler=dict, batch_sampler=dict, img_suffix=(str, tuple),
+    seg_map_suffix=str)
 PART_KINDS = {
     **dict.fromkeys(('model', 'train_cfg', 'val_cfg', 'test_cfg'), {}), 'env_cfg': dict(mp_cfg=dict, dist_cfg=dict),
     'optim_wrapper': dict(optimizer=dict, paramwise_cfg=dict, clip_grad=dict),
