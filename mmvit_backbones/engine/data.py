@@ -113,7 +113,7 @@ def picture_fault(path: str) -> Optional[str]:
     try:
         with Image.open(path) as image:
             image.load()
-    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:  # PIL's, for foreign and damaged files
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:  # PIL's
         reason = str(error).replace(repr(path), 'it')
         return f'is no picture or a damaged one ({reason})'
     return None
@@ -142,13 +142,13 @@ def _read_coco(name: str, path: str) -> Tuple[Optional[str], dict]:
                     return f'{form}: {part}[{i}].{key} is {row[key]!r:.80}, but must be {_KINDS[kind]}', {}
             if part == 'images' and not (row['height'] > 0 and row['width'] > 0):
                 return f'{form}: images[{i}] is {row["height"]} high and {row["width"]} wide', {}
-            if part == 'annotations' and not (
-                    len(row['bbox']) == 4 and all(isinstance(value, _NUMBER) and math.isfinite(value) for value in row['bbox'])):
+            if part == 'annotations' and not (len(row['bbox']) == 4 and all(
+                    isinstance(value, _NUMBER) and math.isfinite(value) for value in row['bbox'])):
                 return f'{form}: annotations[{i}].bbox is {row["bbox"]!r:.80}, but must be four numbers', {}
             mask = row.get('segmentation') if part == 'annotations' else None
             if mask and not _is_mask(mask):
-                return (f'{form}: annotations[{i}].segmentation is {mask!r:.80}, but must be a list of polygons, or a dict with '
-                        'counts and size'), {}
+                return (f'{form}: annotations[{i}].segmentation is {mask!r:.80}, but must be a list of polygons, or '
+                        'a dict with counts and size'), {}
     return None, content
 
 
@@ -190,11 +190,12 @@ def _coco_faults(name: str, node: dict, classes, images: Dict[str, dict]) -> Ite
                if content['images'] else f'{name} reads {path}, which names no images')
         return
     if any(step.get('with_mask') for _, step in nodes(node.get('pipeline'), None, 'pipeline')):
-        bare = [i for i, row in enumerate(content['annotations']) if row['category_id'] in known and not row.get('segmentation')
+        rows = content['annotations']
+        bare = [i for i, row in enumerate(rows) if row['category_id'] in known and not row.get('segmentation')
                 and row['area'] > 0 and min(row['bbox'][2:]) >= 1]  # mmdet leaves out the others
         if bare:
-            yield (f'{name} loads masks (with_mask=True), but in {path} {len(bare):,} of {len(content["annotations"]):,} '
-                   f'annotations have none, such as annotations[{bare[0]}]. Choose a detector of boxes alone, or add segmentation')
+            yield (f'{name} loads masks (with_mask=True), but in {path} {len(bare):,} of {len(rows):,} annotations '
+                   f'have none, such as annotations[{bare[0]}]. Choose a detector of boxes alone, or add segmentation')
             return
     folder = join(root, (node.get('data_prefix') or {}).get('img') or '')
     if not node.get('backend_args'):
@@ -227,8 +228,10 @@ def _folder_faults(cfg: Config, name: str, node: dict, kind: type, folders: Dict
         if isinstance(expected, (list, tuple)):
             yield from class_faults(cfg, name, expected)
         if listed and not node.get('backend_args'):
-            heads = [part['num_classes'] for place, part in nodes(cfg, ['model']) if place.endswith('head') and 'num_classes' in part]
-            yield from _list_faults(name, join(root, node.get('ann_file') or f'meta/{split}.txt'), min(heads) if labelled and heads else None)
+            numbers = [part['num_classes'] for place, part in nodes(cfg, ['model'])
+                       if labelled and place.endswith('head') and 'num_classes' in part]
+            file = join(root, node.get('ann_file') or f'meta/{split}.txt')
+            yield from _list_faults(name, file, min(numbers, default=None))
         return
     found = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
     if not found:
@@ -270,8 +273,8 @@ def _list_faults(name: str, path: str, number: Optional[int] = None) -> Iterator
     for i, line in enumerate(lines if number is not None else (), 1):
         words = line.strip().rsplit(' ', 1)
         if len(words) < 2 or not words[1].isdecimal() or int(words[1]) >= number:
-            yield (f'{name} reads {path}, where line {i} is {line!r:.80}, but must be the name of a picture, a space and the number '
-                   f'of its class, 0 to {number - 1}')
+            yield (f'{name} reads {path}, where line {i} is {line!r:.80}, but must be the name of a picture, a space '
+                   f'and the number of its class, 0 to {number - 1}')
             return
 
 

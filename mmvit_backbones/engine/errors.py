@@ -35,7 +35,9 @@ def explain(error: Exception) -> Optional[str]:
     not open or write a file or had no memory left.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    line = _memory(error) or _data(error, frames) or _config(error, frames) or _run(error, frames) or _system(error, frames)
+    line = _memory(error)
+    for look in (_data, _config, _run, _system):
+        line = line or look(error, frames)
     line = line and ' '.join(line.split())
     return f'{line[:LONGEST]}...' if line and len(line) > LONGEST else line
 
