@@ -148,6 +148,7 @@ OPTIONS = [
     (DETECTOR, 'model.backbone=None', 'model.backbone must be a dict', 'None'),
     (DETECTOR, 'model.backbone.init_cfg=[1,2]', 'model.backbone.init_cfg must be a dict with a type'),
     (DETECTOR, 'model.backbone.init_cfg.checkpoint=5', 'model.backbone.init_cfg must be a dict with a type'),
+    (DETECTOR, 'model.backbone.init_cfg.checkpoint=x.pth', 'init_cfg must be a dict with a type'),
     (DETECTOR, 'model.init_cfg=abc', 'model.init_cfg must be a dict with a type', 'abc'),
     (DETECTOR, 'optim_wrapper.clip_grad=5', 'optim_wrapper.clip_grad must be a dict'),
     (DETECTOR, 'optim_wrapper.optimizer.lr=x', 'optim_wrapper.optimizer.lr must be a number', "'x'"),

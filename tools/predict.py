@@ -108,6 +108,10 @@ def naming(path):
     """
     try:
         yield
+    except AssertionError as error:
+        if 'failed to load image' not in str(error):  # mmpretrain's
+            raise
+        raise UsageError(f'{path} is in a format that mmcv does not read. Write it as PNG or JPEG') from error
     except cv2.error as error:
         raise UsageError(f'{path} can not be brought to the model or drawn on ({error.func}: {error.err}). Leave it '
                          'out') from error

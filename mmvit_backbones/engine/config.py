@@ -240,7 +240,8 @@ def _check_kinds(cfg: Config, path: str) -> None:
             raise UsageError(f'{path}: {name}.type must name a class, but is {node["type"]!r:.80}')
         init = node.get('init_cfg') if name.startswith('model') else None
         for part in init if isinstance(init, (list, tuple)) else [init]:
-            if part and not (isinstance(part, dict) and 'type' in part and isinstance(part.get('checkpoint', ''), str)):
+            # mmdet's PVT takes one without a type
+            if part and not (isinstance(part, dict) and isinstance(part.get('checkpoint', ''), str)):
                 raise UsageError(f'{path}: {name}.init_cfg must be a dict with a type, such as Pretrained with the '
                                  f'path of a checkpoint, or a list of such, but is {init!r:.80}')
     backbone = (cfg.get('model') or {}).get('backbone', {})

@@ -20,8 +20,8 @@ from .data import nodes, picture_fault
 
 LONGEST = 1500
 """Letters of a line; OpenMMLab's messages may hold whole configs."""
-_CHECKING = ('mmvit_backbones.backbones.', 'mmvit_backbones.engine.', 'mmengine.runner.runner', 'mmengine.optim.',
-             'mmdet.engine.hooks.')
+_CHECKING = ('mmvit_backbones.backbones.', 'mmvit_backbones.checkpoints.load', 'mmvit_backbones.engine.',
+             'mmengine.runner.runner', 'mmengine.optim.', 'mmdet.engine.hooks.')
 """Modules that check what a config says outside of constructors."""
 _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
             errno.ENAMETOOLONG, errno.EFBIG)
