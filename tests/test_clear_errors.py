@@ -21,6 +21,7 @@ from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine.config import run
 
 DETECTOR, SEGMENTOR = 'configs/maskrcnn_cswin_demo_shapes.py', 'configs/upernet_cswin_demo_shapes.py'
+CLASSIFIER = 'configs/classifier_cswin_demo_shapes.py'
 QUICK = [f'{name}_dataloader.{setting}' for name in ('train', 'val', 'test')
          for setting in ('num_workers=0', 'persistent_workers=False', 'batch_size=2')]
 TRAIN, VAL = 'annotations/instances_train2017.json', 'annotations/instances_val2017.json'
@@ -136,10 +137,10 @@ OPTIONS = [
     (DETECTOR, 'optim_wrapper.optimizer.lr=1e-4 load_from=5', 'load_from must be a str'),
     (DETECTOR, 'train_dataloader.dataset.ann_file=5', 'train_dataloader.dataset.ann_file must be a str'),
     (DETECTOR, 'train_dataloader.dataset.metainfo=5', 'train_dataloader.dataset.metainfo must be a dict'),
-    (DETECTOR, 'train_dataloader.dataset.pipeline=5', 'train_dataloader.dataset.pipeline must be a list or tuple, but is 5'),
+    (DETECTOR, 'train_dataloader.dataset.pipeline=5', 'dataset.pipeline must be a list or tuple, but is 5'),
     (DETECTOR, 'train_dataloader.dataset.filter_cfg=5', 'train_dataloader.dataset.filter_cfg must be a dict'),
     (DETECTOR, 'train_dataloader.dataset.data_prefix=5', 'train_dataloader.dataset.data_prefix must be a dict or str'),
-    (DETECTOR, 'train_dataloader.dataset.data_prefix.img=5', 'train_dataloader.dataset.data_prefix must hold paths', '5'),
+    (DETECTOR, 'train_dataloader.dataset.data_prefix.img=5', 'data_prefix must hold paths', '5'),
     (DETECTOR, 'train_dataloader.dataset.metainfo.classes=5', 'metainfo.classes must be a list'),
     (DETECTOR, 'train_dataloader.dataset.type=5', 'train_dataloader.dataset.type must name a class'),
     (DETECTOR, 'val_evaluator.ann_file=5', 'val_evaluator.ann_file must be a str'),
@@ -147,6 +148,7 @@ OPTIONS = [
     (DETECTOR, 'model.backbone=None', 'model.backbone must be a dict', 'None'),
     (DETECTOR, 'model.backbone.init_cfg=[1,2]', 'model.backbone.init_cfg must be a dict with a type'),
     (DETECTOR, 'model.backbone.init_cfg.checkpoint=5', 'model.backbone.init_cfg must be a dict with a type'),
+    (DETECTOR, 'model.backbone.init_cfg.checkpoint=x.pth', 'init_cfg must be a dict with a type'),
     (DETECTOR, 'model.init_cfg=abc', 'model.init_cfg must be a dict with a type', 'abc'),
     (DETECTOR, 'optim_wrapper.clip_grad=5', 'optim_wrapper.clip_grad must be a dict'),
     (DETECTOR, 'optim_wrapper.optimizer.lr=x', 'optim_wrapper.optimizer.lr must be a number', "'x'"),
@@ -225,6 +227,13 @@ ANNOTATIONS = [
     (lambda path: edit(path, lambda content: content.update(images=[])), 'names no images'),
     (lambda path: edit(path, lambda content: content['images'][0].pop('file_name')), 'images[0] has no file_name'),
     (lambda path: edit(path, each('annotations', bbox=None)), 'annotations[0].bbox is None'),
+    (lambda path: edit(path, each('annotations', bbox=[1, 2, 3, float('nan')])), '.bbox is [1, 2, 3, nan]'),
+    (lambda path: edit(path, each('annotations', area='x')), "annotations[0].area is 'x', but must be a number"),
+    (lambda path: edit(path, each('annotations', segmentation=5)), 'annotations[0].segmentation is 5'),
+    (lambda path: edit(path, each('annotations', segmentation=dict(size=[64, 64], counts=[1 << 40]))), '1099511627776'),
+    (lambda path: edit(path, each('annotations', image_id=[1])), 'annotations[0].image_id is [1]'),
+    (lambda path: edit(path, each('images', file_name=5)), 'images[0].file_name is 5, but must be a text'),
+    (lambda path: edit(path, each('images', height=-5)), 'images[0] is -5 high'),
     (lambda path: edit(path, each('categories', name='cat')), 'without disc'),
     (lambda path: edit(path, lambda content: content['categories'].pop()), 'without cross'),
     (lambda path: edit(path, each('images', file_name='other.jpg')), 'are not there', 'other.jpg'),
@@ -246,12 +255,40 @@ def test_annotations_without_boxes(place, check):
     check('train', [DETECTOR, '--data-root', 'shapes', '--work-dir', 'out', '--cfg-options', *QUICK], 'none of 3 images')
 
 
+def test_annotations_without_masks(place, check):
+    edit(place / 'shapes' / TRAIN, each('annotations', segmentation=[]))
+    check('train', [DETECTOR, '--data-root', 'shapes', '--work-dir', 'out', '--cfg-options', *QUICK],
+          'loads masks (with_mask=True)', 'annotations[0]')
+
+
 def test_annotations_of_other_images(place, check):
     path = place / 'other.json'
     shutil.copy(place / 'shapes' / TRAIN, path)
     edit(path, lambda content: [row.update(id=row['id'] + 1000) for row in content['images']])
     check('test', [DETECTOR, 'detector.pth', '--data-root', 'shapes', '--work-dir', 'out', '--cfg-options', *QUICK,
                    f'test_evaluator.ann_file={path}'], 'other.json', 'lacks 2 of the 2 images')
+
+
+@pytest.mark.parametrize('content, word', [
+    (b'', 'names no pictures'),
+    (b'\xff\xfe', 'is no list of pictures'),
+    (b'disc/000006.jpg 0\n\n', 'line 2'),
+    (b'disc/000006.jpg\n', 'line 1'),
+    (b'disc/000006.jpg x\n', "'disc/000006.jpg x'"),
+    (b'disc/000006.jpg 6\n', '0 to 5'),
+])
+def test_lists_of_pictures(place, check, content, word):
+    (place / 'shapes' / 'list.txt').write_bytes(content)
+    check('train', [CLASSIFIER, '--data-root', 'shapes', '--work-dir', 'out', '--cfg-options', *QUICK,
+                    'train_dataloader.dataset.ann_file=list.txt'], 'list.txt', word)
+
+
+def test_lists_for_a_segmentor(place, check):
+    """mmseg would take the whole folder in the place of a list that is none."""
+    (place / 'shapes' / ADE / 'list.txt').write_bytes(b'\xff')
+    for name in ('list.txt', 'images'):
+        check('train', [SEGMENTOR, '--data-root', 'shapes', '--work-dir', 'out', '--cfg-options', *QUICK,
+                        f'train_dataloader.dataset.ann_file={name}'], name, 'is no list of pictures')
 
 
 PICTURES = [

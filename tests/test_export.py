@@ -47,8 +47,8 @@ def test_whole_models(model, monkeypatch, tmp_path, capsys):
 
 
 def test_a_backbone_of_openmmlabs(monkeypatch, tmp_path):
-    main(monkeypatch, 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', '--backbone-only', '--size', '32x32', '--format', 'torch',
-         '--out', tmp_path / 'x.pt2')
+    main(monkeypatch, 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', '--backbone-only', '--size', '32x32',
+         '--format', 'torch', '--out', tmp_path / 'x.pt2')
     assert (tmp_path / 'x.pt2').exists()
 
 
@@ -63,7 +63,8 @@ def test_dynamic(monkeypatch, tmp_path):
 @pytest.mark.parametrize('arguments, message', [
     (['pvt/none', '--size', '64x64'], 'is neither a config file'),
     (['configs/dino_swin_t_coco.py', '--size', '64x64'], '--backbone-only'),
-    (['mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py', '--backbone-only', '--size', '64x64'],
+    (['mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py', '--backbone-only',
+      '--size', '64x64'],
      'has no backbone of its own'),
 ])
 def test_says_what_is_wrong(arguments, message, monkeypatch, tmp_path):

@@ -305,8 +305,8 @@ def main():
             try:
                 rows.append(pool.submit(measure, name, args).result())
             except BrokenProcessPool as error:
-                raise UsageError(f'{name}: its process was killed, as systems do where memory runs out. Choose a smaller --size '
-                                 'or --batch') from error
+                raise UsageError(f'{name}: its process was killed, as systems do where memory runs out. Choose a '
+                                 'smaller --size or --batch') from error
     show(rows, args)
     if args.json:
         settings = {key: value for key, value in vars(args).items() if key != 'json'}

@@ -22,7 +22,7 @@ from mmvit_backbones.engine.data import class_faults, picture_fault
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 BEST, LEAST_SIDE, NARROW = 5, 400, 10
-"""How many classes are printed; the short side in pixels of a picture that has room for the name of one, which a picture
+"""How many classes are printed; the short side in pixels of a picture that has room for the name of one, which it
 gets unless it is so many times as long."""
 VIDEOS = ('.avi', '.gif', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
 
@@ -108,8 +108,13 @@ def naming(path):
     """
     try:
         yield
+    except AssertionError as error:
+        if 'failed to load image' not in str(error):  # mmpretrain's
+            raise
+        raise UsageError(f'{path} is in a format that mmcv does not read. Write it as PNG or JPEG') from error
     except cv2.error as error:
-        raise UsageError(f'{path} can not be brought to the model or drawn on ({error.func}: {error.err}). Leave it out') from error
+        raise UsageError(f'{path} can not be brought to the model or drawn on ({error.func}: {error.err}). Leave it '
+                         'out') from error
 
 
 def class_names(cfg, checkpoint, source):

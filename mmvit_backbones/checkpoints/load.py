@@ -130,7 +130,8 @@ def init_weights(model: nn.Module, random: Callable[[], None], load: Callable[..
     configs = model.init_cfg if isinstance(model.init_cfg, (list, tuple)) else [model.init_cfg]
     configs = [cfg for cfg in configs if cfg]
     if not all(isinstance(cfg, dict) and 'type' in cfg for cfg in configs):
-        raise ValueError(f'init_cfg must be a dict with a type, such as Pretrained, or a list of such, but is {model.init_cfg!r:.80}')
+        raise ValueError('init_cfg must be a dict with a type, such as Pretrained, or a list of such, but is '
+                         f'{model.init_cfg!r:.80}')
     pretrained = [cfg for cfg in configs if cfg['type'] in ('Pretrained', 'PretrainedInit')]
     model.init_cfg, kept = [cfg for cfg in configs if cfg not in pretrained], model.init_cfg
     random()

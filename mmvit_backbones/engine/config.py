@@ -48,7 +48,8 @@ KINDS = {
 """{key of a config: what it holds, if it is not None}"""
 _DATA = dict(
     metainfo=dict, classes=(list, tuple, str), ann_file=str, data_root=str, data_prefix=(dict, str), filter_cfg=dict,
-    backend_args=dict, pipeline=(list, tuple), sampler=dict, batch_sampler=dict)
+    backend_args=dict, pipeline=(list, tuple), sampler=dict, batch_sampler=dict, img_suffix=(str, tuple),
+    seg_map_suffix=str)
 PART_KINDS = {
     **dict.fromkeys(('model', 'train_cfg', 'val_cfg', 'test_cfg'), {}), 'env_cfg': dict(mp_cfg=dict, dist_cfg=dict),
     'optim_wrapper': dict(optimizer=dict, paramwise_cfg=dict, clip_grad=dict),
@@ -239,24 +240,26 @@ def _check_kinds(cfg: Config, path: str) -> None:
             raise UsageError(f'{path}: {name}.type must name a class, but is {node["type"]!r:.80}')
         init = node.get('init_cfg') if name.startswith('model') else None
         for part in init if isinstance(init, (list, tuple)) else [init]:
-            if part and (not isinstance(part, dict) or 'type' not in part or not isinstance(part.get('checkpoint', ''), str)):
-                raise UsageError(f'{path}: {name}.init_cfg must be a dict with a type, such as Pretrained with the path of a '
-                                 f'checkpoint, or a list of such, but is {init!r:.80}')
+            # mmdet's PVT takes one without a type
+            if part and not (isinstance(part, dict) and isinstance(part.get('checkpoint', ''), str)):
+                raise UsageError(f'{path}: {name}.init_cfg must be a dict with a type, such as Pretrained with the '
+                                 f'path of a checkpoint, or a list of such, but is {init!r:.80}')
     backbone = (cfg.get('model') or {}).get('backbone', {})
     if not isinstance(backbone, dict):
         raise UsageError(f'{path}: model.backbone must be a dict, but is {backbone!r:.80}')
     defaults = [hook for hook in (cfg.get('default_hooks') or {}).values() if hook is not None]
     for hook in [*defaults, *(cfg.get('custom_hooks') or ())]:
         if not isinstance(hook, (dict, Hook)):
-            raise UsageError(f'{path}: default_hooks and custom_hooks must hold dicts with a type, but {hook!r:.80} is none')
+            raise UsageError(f'{path}: default_hooks and custom_hooks must hold dicts with a type, but {hook!r:.80} '
+                             'is none')
     level = cfg.get('log_level', 'INFO')
     if not isinstance(level, str) or not isinstance(logging.getLevelName(level), int):
         raise UsageError(f'{path}: log_level must be the name of a level, such as INFO, but is {level!r}')
     randomness = cfg.get('randomness') or {}
     unknown = set(randomness) - set(inspect.signature(Runner.set_randomness).parameters)
     if unknown or randomness and 'seed' not in randomness:
-        raise UsageError(f'{path}: randomness must be a dict with a seed, and perhaps diff_rank_seed and deterministic, but is '
-                         f'{randomness!r:.80}')
+        raise UsageError(f'{path}: randomness must be a dict with a seed, and perhaps diff_rank_seed and '
+                         f'deterministic, but is {randomness!r:.80}')
     seed = randomness.get('seed')
     if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 1 << 32):
         raise UsageError(f'{path}: randomness.seed must be a whole number from 0 to 2**32 - 1, but is {seed!r}')
@@ -448,8 +451,8 @@ def run(main) -> None:
         main()
     except (UsageError, CheckpointError) as error:
         _fail(str(error))
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, SyntaxError,
-            TypeError, ValueError, cv2.error) as error:
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError, RuntimeError,
+            SyntaxError, TypeError, ValueError, cv2.error) as error:
         line = explain(error)
         if line is None:
             raise

@@ -1,5 +1,6 @@
 """What is wrong with a config's data, said before a run reads it."""
 import json
+import math
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -16,6 +17,12 @@ PICTURES = '.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif'
 """What mmpretrain looks for in the folders of classes."""
 IGNORED = 255
 """The label that mmseg's losses and metrics leave out."""
+_NUMBER, _ID = (int, float), (int, float, str)
+_KINDS = {str: 'a text', list: 'four numbers', _NUMBER: 'a number', _ID: 'a number or a text'}
+COCO = dict(
+    images=dict(id=_ID, file_name=str, height=_NUMBER, width=_NUMBER), categories=dict(id=_ID, name=str),
+    annotations=dict(id=_ID, image_id=_ID, category_id=_ID, bbox=list, area=_NUMBER))
+"""{list in an annotation file: {key of its items: kind}}"""
 
 
 def nodes(tree, names=None, path: str = '') -> Iterator[Tuple[str, dict]]:
@@ -77,6 +84,11 @@ def data_faults(cfg: Config, *names: str) -> Iterator[str]:
         if 'CocoDataset' in bases and node.get('ann_file'):
             yield from _coco_faults(name, node, classes, images)
         elif 'BaseSegDataset' in bases:
+            if node.get('ann_file') and not node.get('backend_args'):
+                fault = next(_list_faults(name, join(node.get('data_root') or '', node['ann_file'])), None)
+                if fault:
+                    yield fault
+                    continue
             dataset = DATASETS.build({**node, 'pipeline': [], 'serialize_data': False, '_scope_': cfg.get('default_scope')})
             yield from _segmentation_faults(name, dataset)
 
@@ -101,7 +113,7 @@ def picture_fault(path: str) -> Optional[str]:
     try:
         with Image.open(path) as image:
             image.load()
-    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:  # PIL's, for foreign and damaged files
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:  # PIL's
         reason = str(error).replace(repr(path), 'it')
         return f'is no picture or a damaged one ({reason})'
     return None
@@ -116,22 +128,41 @@ def _read_coco(name: str, path: str) -> Tuple[Optional[str], dict]:
     except (ValueError, RecursionError) as error:
         size = os.path.getsize(path)
         return f'{form}: it is {f"damaged JSON or none ({error})" if size else "empty"}. Get or write it again', {}
-    needed = dict(images=('id', 'file_name', 'height', 'width'), categories=('id', 'name'),
-                  annotations=('id', 'image_id', 'category_id', 'bbox', 'area'))
-    for part, keys in needed.items():
+    for part, kinds in COCO.items():
         rows = content.get(part) if isinstance(content, dict) else None
         if not isinstance(rows, list):
             found = f'a dict with {_some(content)}' if isinstance(content, dict) else f'a {type(content).__name__}'
-            return f'{form}: expected a dict with lists of {", ".join(needed)}, but it holds {found}', {}
+            return f'{form}: expected a dict with lists of {", ".join(COCO)}, but it holds {found}', {}
         for i, row in enumerate(rows):
-            missing = [key for key in keys if not isinstance(row, dict) or key not in row]
+            missing = [key for key in kinds if not isinstance(row, dict) or key not in row]
             if missing:
                 return f'{form}: {part}[{i}] has no {" and no ".join(missing)}', {}
-            if part == 'annotations' and not (
-                    isinstance(row['bbox'], list) and len(row['bbox']) == 4
-                    and all(isinstance(value, (int, float)) for value in row['bbox'])):
-                return f'{form}: annotations[{i}].bbox is {row["bbox"]!r}, but must be four numbers', {}
+            for key, kind in kinds.items():
+                if not isinstance(row[key], kind):
+                    return f'{form}: {part}[{i}].{key} is {row[key]!r:.80}, but must be {_KINDS[kind]}', {}
+            if part == 'images' and not (row['height'] > 0 and row['width'] > 0):
+                return f'{form}: images[{i}] is {row["height"]} high and {row["width"]} wide', {}
+            if part == 'annotations' and not (len(row['bbox']) == 4 and all(
+                    isinstance(value, _NUMBER) and math.isfinite(value) for value in row['bbox'])):
+                return f'{form}: annotations[{i}].bbox is {row["bbox"]!r:.80}, but must be four numbers', {}
+            mask = row.get('segmentation') if part == 'annotations' else None
+            if mask and not _is_mask(mask):
+                return (f'{form}: annotations[{i}].segmentation is {mask!r:.80}, but must be a list of polygons, or '
+                        'a dict with counts and size'), {}
     return None, content
+
+
+def _is_mask(found) -> bool:
+    """Whether it is polygons, or run lengths of COCO, whose letters are not looked at."""
+    if isinstance(found, dict):
+        counts, size = found.get('counts'), found.get('size')
+        return (isinstance(counts, str) or _whole(counts)) and _whole(size) and len(size) == 2
+    return isinstance(found, list) and all(isinstance(polygon, list) for polygon in found)
+
+
+def _whole(found) -> bool:
+    """Whether it is a list of whole numbers that 32 bits hold."""
+    return isinstance(found, list) and all(isinstance(value, int) and 0 <= value < 1 << 32 for value in found)
 
 
 def _coco_faults(name: str, node: dict, classes, images: Dict[str, dict]) -> Iterator[str]:
@@ -158,6 +189,14 @@ def _coco_faults(name: str, node: dict, classes, images: Dict[str, dict]) -> Ite
         yield (f'{name} reads {path}, where none of {len(content["images"])} images has an annotation of its classes'
                if content['images'] else f'{name} reads {path}, which names no images')
         return
+    if any(step.get('with_mask') for _, step in nodes(node.get('pipeline'), None, 'pipeline')):
+        rows = content['annotations']
+        bare = [i for i, row in enumerate(rows) if row['category_id'] in known and not row.get('segmentation')
+                and row['area'] > 0 and min(row['bbox'][2:]) >= 1]  # mmdet leaves out the others
+        if bare:
+            yield (f'{name} loads masks (with_mask=True), but in {path} {len(bare):,} of {len(rows):,} annotations '
+                   f'have none, such as annotations[{bare[0]}]. Choose a detector of boxes alone, or add segmentation')
+            return
     folder = join(root, (node.get('data_prefix') or {}).get('img') or '')
     if not node.get('backend_args'):
         yield from _absent(f'{name}: {path} names images', [
@@ -184,9 +223,15 @@ def _folder_faults(cfg: Config, name: str, node: dict, kind: type, folders: Dict
     path = join(root, *prefixes(node) or [''])
     expected = (node.get('metainfo') or {}).get('classes') or kind.METAINFO.get('classes')
     listed = node.get('ann_file') or split and os.path.exists(os.path.join(root, 'meta', f'{split}.txt'))
-    if listed or not node.get('with_label', split != 'test') or node.get('backend_args') or '://' in path:
+    labelled = node.get('with_label', split != 'test')
+    if listed or not labelled or node.get('backend_args') or '://' in path:
         if isinstance(expected, (list, tuple)):
             yield from class_faults(cfg, name, expected)
+        if listed and not node.get('backend_args'):
+            numbers = [part['num_classes'] for place, part in nodes(cfg, ['model'])
+                       if labelled and place.endswith('head') and 'num_classes' in part]
+            file = join(root, node.get('ann_file') or f'meta/{split}.txt')
+            yield from _list_faults(name, file, min(numbers, default=None))
         return
     found = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
     if not found:
@@ -213,6 +258,26 @@ def _folder_faults(cfg: Config, name: str, node: dict, kind: type, folders: Dict
                    'numbers are not those of the same classes')
             return
     folders[path] = found
+
+
+def _list_faults(name: str, path: str, number: Optional[int] = None) -> Iterator[str]:
+    """Of a file with the name of a picture in each line and, where there is a number of classes, that of its class."""
+    if '://' in path:
+        return
+    try:
+        with open(path, encoding='utf-8') as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        yield f'{name} reads {path}, which is no list of pictures ({getattr(error, "strerror", None) or error})'
+        return
+    if not lines:
+        yield f'{name} reads {path}, which names no pictures'
+    for i, line in enumerate(lines if number is not None else (), 1):
+        words = line.strip().rsplit(' ', 1)
+        if len(words) < 2 or not words[1].isdecimal() or int(words[1]) >= number:
+            yield (f'{name} reads {path}, where line {i} is {line!r:.80}, but must be the name of a picture, a space '
+                   f'and the number of its class, 0 to {number - 1}')
+            return
 
 
 def _segmentation_faults(name: str, dataset) -> Iterator[str]:

@@ -20,8 +20,8 @@ from .data import nodes, picture_fault
 
 LONGEST = 1500
 """Letters of a line; OpenMMLab's messages may hold whole configs."""
-_CHECKING = ('mmvit_backbones.backbones.', 'mmvit_backbones.engine.', 'mmengine.runner.runner', 'mmengine.optim.',
-             'mmdet.engine.hooks.')
+_CHECKING = ('mmvit_backbones.backbones.', 'mmvit_backbones.checkpoints.load', 'mmvit_backbones.engine.',
+             'mmengine.runner.runner', 'mmengine.optim.', 'mmdet.engine.hooks.')
 """Modules that check what a config says outside of constructors."""
 _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
             errno.ENAMETOOLONG, errno.EFBIG)
@@ -35,7 +35,9 @@ def explain(error: Exception) -> Optional[str]:
     not open or write a file or had no memory left.
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    line = _memory(error) or _data(error, frames) or _config(error, frames) or _run(error, frames) or _system(error, frames)
+    line = _memory(error)
+    for look in (_data, _config, _run, _system):
+        line = line or look(error, frames)
     line = line and ' '.join(line.split())
     return f'{line[:LONGEST]}...' if line and len(line) > LONGEST else line
 

@@ -46,21 +46,24 @@ class CheckModelHook(Hook):
         groups = optimizer.param_groups
         if not all(_fits(group.get(key), own) for group in groups for key, own in optimizer.defaults.items()) or \
                 any(group['lr'] is not None and group['lr'] < 0 for group in groups):
-            raise CheckpointError(f'{runner._load_from}: its learning rates or other settings of its optimizer are no numbers, or '
-                                  'those of another optimizer. Go on from an earlier checkpoint.')
+            raise CheckpointError(f'{runner._load_from}: its learning rates or other settings of its optimizer are '
+                                  'no numbers, or those of another optimizer. Go on from an earlier checkpoint.')
         forgetful = isinstance(optimizer, torch.optim.SGD) and not any(group['momentum'] for group in groups)
         if runner.iter and not optimizer.state and not forgetful:
-            raise CheckpointError(f'{runner._load_from}: its optimizer has lost what it keeps of each parameter. Go on from an '
-                                  'earlier checkpoint.')
+            raise CheckpointError(f'{runner._load_from}: its optimizer has lost what it keeps of each parameter. Go '
+                                  'on from an earlier checkpoint.')
         names = {parameter: name for name, parameter in runner.model.named_parameters()}
-        needed = ('step', 'exp_avg', 'exp_avg_sq') if isinstance(optimizer, (torch.optim.Adam, torch.optim.AdamW)) else ()
+        adam = isinstance(optimizer, (torch.optim.Adam, torch.optim.AdamW))
+        needed = ('step', 'exp_avg', 'exp_avg_sq') if adam else ()
         for parameter, state in optimizer.state.items():
             for key in {*state, *needed} if state else ():
                 found = state.get(key)
-                if parameter not in names or key not in state or isinstance(found, torch.Tensor) and not torch.isfinite(found).all() or \
+                if parameter not in names or key not in state or \
+                        isinstance(found, torch.Tensor) and not torch.isfinite(found).all() or \
                         key in _MOMENTS and found is not None and found.shape != parameter.shape:
-                    raise CheckpointError(f"{runner._load_from}: the optimizer's {key} of {names.get(parameter)} is missing, has "
-                                          'another shape or NaN or infinite values. Go on from an earlier checkpoint.')
+                    raise CheckpointError(f"{runner._load_from}: the optimizer's {key} of {names.get(parameter)} is "
+                                          'missing, has another shape or NaN or infinite values. Go on from an '
+                                          'earlier checkpoint.')
 
 
 def _fits(found: object, own: object) -> bool:

@@ -178,8 +178,8 @@ def _start(cfg: Config, work_dir: Path, resume: Optional[str], overwrite: bool, 
     templates = [hook.get('filename_tmpl') or f'{unit}_{{}}.pth' for hook, unit in zip(hooks, units)]
     for template in templates:
         if len(re.split(_NUMBER, template)) != 2:
-            raise UsageError(f'{cfg.filename}: filename_tmpl of a checkpoint hook must have one place for the number, such as '
-                             f'epoch_{{}}.pth, but is {template!r}')
+            raise UsageError(f'{cfg.filename}: filename_tmpl of a checkpoint hook must have one place for the '
+                             f'number, such as epoch_{{}}.pth, but is {template!r}')
     folders = [Path(hook['out_dir'], work_dir.absolute().name) if hook.get('out_dir') else work_dir for hook in hooks]
     for folder in {work_dir, *folders}:
         for path in folder.glob('*.part'):
