@@ -10,6 +10,8 @@ PY := .venv/bin/python
 DATA ?= data/shapes
 DEMO := maskrcnn_cswin_demo_shapes upernet_cswin_demo_shapes
 DEVICE ?= cpu
+# A hundred of the demo's thousand scenes, in 780 steps.
+FEW := train_dataloader.dataset.indices=100 train_cfg.max_epochs=60 train_cfg.val_interval=20 param_scheduler.1.end=60
 # A process for each CPU, up to four: each needs some 4 GB of memory. Make it empty for one process.
 PARALLEL ?= -n logical --maxprocesses 4 --dist loadfile
 export PYTHONUNBUFFERED := 1
@@ -56,16 +58,16 @@ demo: setup
 pretraining: setup
 	$(PY) tools/make_shapes.py $(DATA)
 	@set -e; run() { \
-	    echo "== training configs/$$1.py in work_dirs/$$2"; \
-	    $(PY) tools/train.py configs/$$1.py --data-root $(DATA) --work-dir work_dirs/$$2 --overwrite --cfg-options randomness.seed=0 \
-	        $$3 $$4; \
+	    name=$$1 work_dir=work_dirs/$$2; shift 2; echo "== training configs/$$name.py in $$work_dir"; \
+	    $(PY) tools/train.py configs/$$name.py --data-root $(DATA) --work-dir $$work_dir --overwrite \
+	        --cfg-options randomness.seed=0 "$$@"; \
 	}; \
 	weights=model.backbone.init_cfg; \
 	run classifier_cswin_demo_shapes classifier_cswin_demo_shapes; \
-	run maskrcnn_cswin_demo_shapes from_random; \
-	run maskrcnn_cswin_demo_shapes from_pretrained $$weights.type=Pretrained \
+	run maskrcnn_cswin_demo_shapes few_random $(FEW); \
+	run maskrcnn_cswin_demo_shapes few_pretrained $(FEW) $$weights.type=Pretrained \
 	    $$weights.checkpoint="$$(cat work_dirs/classifier_cswin_demo_shapes/last_checkpoint)"
-	@for name in classifier_cswin_demo_shapes from_random from_pretrained; do \
+	@for name in classifier_cswin_demo_shapes few_random few_pretrained; do \
 	    printf '== %s: ' $$name; \
 	    grep -hoE '(accuracy/top1|coco/(bbox|segm)_mAP): [0-9.]+' "$$(ls -t work_dirs/$$name/*/*.log | head -n 1)" | tail -n 2 | paste -sd ' '; \
 	done

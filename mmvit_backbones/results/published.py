@@ -102,9 +102,8 @@ class Result:
     @property
     def arch(self) -> Optional[str]:
         """The variant of `list_backbones`, whatever it was pre-trained on; None for models that are not there."""
-        if self.variant is None or f'{self.family}/{self.variant}' in _BACKBONES:
-            return self.variant
-        return re.sub('_(22k|in21k)$', '', self.variant)
+        names = () if self.variant is None else (self.variant, re.sub('_(22k|in21k)$', '', self.variant))
+        return next((name for name in names if f'{self.family}/{name}' in _BACKBONES), None)
 
     @property
     def title(self) -> str:
