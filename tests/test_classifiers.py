@@ -2,7 +2,7 @@
 import pytest
 import torch
 from conftest import DATA, authors_state, backbone_class, build, config, read_record, records, tiny
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from parity import compare, image
 from torch import nn
 
@@ -128,7 +128,8 @@ def test_weights_of_a_dense_model_are_no_classifier(authors):
 def test_mmpretrains_own_class_takes_the_authors_file(authors):
     _, state = authors
     cfg = dict(classifier('swin/tiny'), type='mmpretrain.ImageClassifier')
-    model = MODELS.build(cfg)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg)
     model.load_state_dict(state)
     assert isinstance(model.head.fc, nn.Linear) and model.head.fc.bias.equal(state['head.bias'])
 
@@ -137,3 +138,10 @@ def test_unknown_backbones_have_near_names():
     with pytest.raises(ValueError, match="no backbone 'swin/tyni'. Did you mean swin/tiny"):
         classifier('swin/tyni')
     assert classifier('swin/tiny')['backbone'] == dict(list_backbones()['swin/tiny'], out_type='pooled', drop_path_rate=.2)
+
+
+@pytest.mark.parametrize('scope', ['mmdet', 'mmseg'])
+def test_classifiers_are_built_in_any_scope(scope):
+    with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
+        model = MODELS.build(classifier('swin/tiny', arch=SMALL))
+    assert model.head.fc.in_features == 256

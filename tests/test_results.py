@@ -556,7 +556,7 @@ def test_a_backbone_that_does_not_fit_says_why(tmp_path):
 def test_under_stands_beside_own_runs_and_speed(tmp_path):
     stock = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
     run = read_run(write_run(tmp_path / 'run', stock, epoch(12, .44, .4), change=swapped('pvt_v2/b0')), CONFIGS)
-    speed = Speed('here', {'pvt_v2/b0': dict(latency=.1, images_per_second=10., peak_memory=2**30)})
+    speed = Speed('here', {'pvt_v2/b0': dict(latency=.1, images_per_second=10., peak_memory=2**30)}, {}, 'here')
     entries = compare_under(load_config(stock), ['pvt_v2/b0', 'pvt_v2/b1'], [run], speed)
     text = to_markdown(entries)
     assert re.search(r'\| PVTv2 b0 \| 1x \| in1k \| 70.5 \| 44.0 / 40.0 \| 100.0 \| 10.00 \| 1.00 \| 23.\d\d \|', text)
