@@ -308,9 +308,7 @@ class Backbone(BaseModule):
 
     def init_weights(self) -> None:
         """Initialises as the authors do, then loads what ``init_cfg`` names."""
-        if not self.is_init:
-            self.apply(self.init_module)
-        init_weights(self, super().init_weights, load_checkpoint)
+        init_weights(self, self._init_randomly, load_checkpoint)
 
     @property
     def num_layers(self) -> int:
@@ -364,6 +362,11 @@ class Backbone(BaseModule):
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
         load_state_dict_hook(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def _init_randomly(self) -> None:
+        self.apply(self.init_module)
+        if self.init_cfg:  # initialisers of mmengine's
+            super().init_weights()
 
     def _frozen(self) -> List[nn.Module]:
         if self.frozen_stages < 0:

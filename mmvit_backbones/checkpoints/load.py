@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 import torch
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.model import BaseModule, BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
 from .openmmlab import unpack
@@ -126,7 +126,7 @@ def init_weights(model: nn.Module, random: Callable[[], None], load: Callable[..
         load: `load_checkpoint` or `load_classifier`.
     """
     if model.is_init:
-        return random()  # which warns
+        return BaseModule.init_weights(model)  # which warns
     configs = model.init_cfg if isinstance(model.init_cfg, (list, tuple)) else [model.init_cfg]
     configs = [cfg for cfg in configs if cfg]
     if not all(isinstance(cfg, dict) and 'type' in cfg for cfg in configs):

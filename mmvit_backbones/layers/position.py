@@ -87,7 +87,7 @@ class DecomposedPosition(nn.Module):
         rows = torch.einsum('bnyxd,ykd->bnyxk', tokens, self.offsets(self.rel_pos_h, size[0], key_size[0]))
         cols = torch.einsum('bnyxd,xkd->bnyxk', tokens, self.offsets(self.rel_pos_w, size[1], key_size[1]))
         terms = torch.cat([rows, cols], -1).flatten(2, 3)
-        places = [torch.eye(side, dtype=k.dtype, device=k.device) for side in key_size]
+        places = [torch.eye(side, device=k.device).to(k.dtype) for side in key_size]  # PyTorch 2.1 has no other on CPUs
         places = torch.cat([places[0].repeat_interleave(key_size[1], 0), places[1].repeat(key_size[0], 1)], -1)
         fill = -(d + terms.shape[-1]) % 8  # kernels of GPUs want multiples of 8
         q = torch.cat([q, F.pad(terms, (0, fill, n, 0))], -1)
