@@ -151,7 +151,9 @@ def test_one_of_two_processes_is_killed(rank, tmp_path):
     assert status[rank] == KILLED
     status, logs = both('auto')
     assert status == [0, 0], '\n'.join(logs)
-    assert 'resumed epoch: 2' in logs[0] and names(tmp_path / 'run')[-2:] == ['epoch_3.pth', 'last_checkpoint']
+    # the first process may not have saved the second epoch yet when the other one is killed in its evaluation
+    assert re.search(r'resumed epoch: [12]\b' if rank else r'resumed epoch: 2\b', logs[0])
+    assert names(tmp_path / 'run')[-2:] == ['epoch_3.pth', 'last_checkpoint']
     status, logs = both(None)
     assert status == [2, 2] and '--overwrite' in logs[0] and 'error' not in logs[1]
 
