@@ -102,9 +102,13 @@ def smallest(family):
 
 
 def tiny(name, **options):
-    """A backbone with the smallest variant's settings, but at most two blocks a stage: small enough to train."""
-    row = backbone_class(name).archs[name.split('/')[1]]
-    return build(name, arch=dict(row, depths=tuple(min(depth, 2) for depth in row['depths'])), **options)
+    """A backbone with the smallest variant's settings, but at most two blocks a stage: small enough to train.
+
+    One where levels are branches, whose blocks hold two of each.
+    """
+    cls = backbone_class(name)
+    row = cls.archs[name.split('/')[1]]
+    return build(name, arch=dict(row, depths=tuple(min(depth, 1 if cls.parallel else 2) for depth in row['depths'])), **options)
 
 
 def hide(folder, *packages):

@@ -15,7 +15,6 @@ from conftest import DATA, ROOT, SMALLEST, authors_state, build, call, call_and_
 
 from mmvit_backbones.datasets import make_shapes
 from mmvit_backbones.engine.config import UsageError
-from mmvit_backbones.engine.peers import build_peer
 
 TOOLS = sorted(path.name for path in (ROOT / 'tools').glob('*.py'))
 MASK_RCNN, UPERNET = 'configs/maskrcnn_cswin_demo_shapes.py', 'configs/upernet_cswin_demo_shapes.py'
@@ -203,10 +202,11 @@ def test_benchmark_beside_a_peer(tmp_path):
 def test_benchmark_times_nothing_beside_another_function():
     """At 224 x 224 the last stage is one window, which timm does not shift, and the authors' dense code does."""
     pytest.importorskip('timm')
-    check_same = runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))['check_same']
-    peer = build_peer('timm', 'swin/tiny')
-    with pytest.raises(UsageError, match='swin_tiny_patch4_window7_224 is not the same function'):
-        check_same(build('swin/tiny', **peer.options), peer, torch.randn(1, 3, 224, 224))
+    arguments = 'swin/tiny', '--size', '224x224', '--device', 'cpu', '--runs', '1', '--peer', 'timm'
+    out = call('benchmark.py', *arguments, status=2)
+    assert 'error: swin_tiny_patch4_window7_224 is not the same function as swin/tiny at this size' in out
+    out = call('benchmark.py', 'pvt_v2/b0', *arguments)
+    assert 'swin_tiny_patch4_window7_224 is not the same function' in out and 'times as fast' in out
 
 
 def test_sizes_of_the_benchmark():

@@ -194,12 +194,8 @@ def step(model, levels, images, args):
     return infer if args.mode == 'infer' else train
 
 
-def check_same(ours, peer, images):
-    """Gives both models the same weights and looks whether they compute the same; returns by how much levels differ.
-
-    Raises:
-        UsageError: They do not.
-    """
+def distance(ours, peer, images):
+    """Gives both models the same weights; returns by how many standard deviations the levels that they compute differ."""
     same_weights(ours, peer.model)
     ours.eval()
     exact = torch.backends.cudnn.allow_tf32
@@ -207,9 +203,6 @@ def check_same(ours, peer, images):
     with torch.no_grad():
         found = difference(ours(images), peer.levels(images))
     torch.backends.cudnn.allow_tf32 = exact
-    if found > SAME:
-        raise UsageError(f'{peer.name} is not the same function: levels differ by {found:.2g} standard deviations, so there is '
-                         'nothing to compare. Choose another --size, such as 448x448, or leave out --peer')
     return found
 
 
@@ -237,7 +230,9 @@ def measure(name, args):
     theirs = {}
     if peer:
         peer.model.to(device)
-        theirs = dict(peer=peer.name, difference=check_same(model, peer, images))
+        theirs = dict(peer=peer.name, difference=distance(model, peer, images))
+        if theirs['difference'] > SAME:
+            return dict(name=name, **theirs)
         model.train(args.mode == 'train')
         functions['theirs'] = step(peer.model, peer.levels, images, args)
         for _ in range(2):
@@ -307,6 +302,14 @@ def main():
             except BrokenProcessPool as error:
                 raise UsageError(f'{name}: its process was killed, as systems do where memory runs out. Choose a '
                                  'smaller --size or --batch') from error
+    apart = [f'{row["peer"]} is not the same function as {row["name"]} at this size: levels differ by {row["difference"]:.2g} '
+             'standard deviations' for row in rows if row.get('difference', 0) > SAME]
+    rows = [row for row in rows if row.get('difference', 0) <= SAME]
+    if not rows:
+        raise UsageError(f'{apart[0]}, so there is nothing to compare. Choose another --size, such as 448x448, or leave out '
+                         '--peer')
+    for sentence in apart:
+        print(sentence)
     show(rows, args)
     if args.json:
         settings = {key: value for key, value in vars(args).items() if key != 'json'}
