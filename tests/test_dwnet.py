@@ -8,18 +8,9 @@ from conftest import backbone_class, build, tiny
 from torch import nn
 
 from mmvit_backbones.backbones.dwnet import OPERATORS, InhomogeneousDepthwiseConv, SpatialMixer
+from mmvit_backbones.engine.peers import randomise
 
 SMALL = dict(dims=(32, 64, 128, 256), depths=(1, 1, 1, 1), mlp_ratio=2)
-
-
-def randomise(module):
-    """The module with parameters and statistics in which no two values are equal."""
-    torch.manual_seed(0)
-    for name, value in module.state_dict().items():
-        if value.dim():
-            noise = torch.randn(value.shape)
-            value.copy_(noise / value[0].numel()**.5 if value.dim() > 1 else 1 + .1 * noise.abs())
-    return module
 
 
 def plain(mixer, x):
