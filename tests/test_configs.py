@@ -81,6 +81,7 @@ def test_channels_fit(cfg):
 def test_a_training_step(cfg):
     torch.manual_seed(0)
     model = small(cfg).train()
+    model.init_weights()  # DINO leaves a parameter as the memory was until then
     if cfg.default_scope == 'mmdet':
         from mmdet.testing import demo_mm_inputs
         classes = cfg.model.get('bbox_head', cfg.model.get('roi_head', {}).get('bbox_head'))

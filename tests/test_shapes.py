@@ -128,7 +128,7 @@ def test_mmdet_reads_the_set(shared_set):
         ann_file='annotations/instances_train2017.json',
         data_prefix=dict(img='train2017/'),
         metainfo=dict(classes=shapes.CLASSES, palette=shapes.PALETTE),
-        pipeline=[dict(type='mmdet.LoadImageFromFile'),
+        pipeline=[dict(type='LoadImageFromFile'),  # of mmcv: mmdet's own scope has none of that name
                   dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True)])
     assert len(dataset) == 12
     for sample in dataset:
