@@ -13,6 +13,7 @@ from mmengine.registry import MODELS
 from parity import fill
 
 from mmvit_backbones import list_backbones
+from mmvit_backbones.backbones.column import ColumnarBackbone
 from mmvit_backbones.backbones.t2t_vit import sinusoid
 
 torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))))
@@ -22,6 +23,8 @@ SMALLEST = {}
 for _name in list_backbones():
     SMALLEST.setdefault(_name.split('/')[0], _name)
 """{family: name of its first, smallest variant}"""
+COLUMNS = [_family for _family, _name in SMALLEST.items() if issubclass(MODELS.get(list_backbones()[_name]['type']), ColumnarBackbone)]
+"""The columnar families; their records hold places inside the network, which test_columns.py compares."""
 
 
 def config(name):

@@ -197,6 +197,7 @@ full = dict(  # as in the example, but not moved to the CPU, where it is
     state_dict_type='FULL_STATE_DICT',
     state_dict_config=dict(type='FullStateDictConfig'),
     optim_state_dict_config=dict(type='FullOptimStateDictConfig'))
+randomness = dict(seed=0)
 strategy = dict(
     state_dict_cfg=full, model_wrapper=dict(device_id='cpu', auto_wrap_policy=dict(min_num_params=1_000_000)))
 """)

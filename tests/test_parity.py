@@ -1,7 +1,7 @@
 """Our numbers are the authors'."""
 import pytest
 import torch
-from conftest import authors_state, backbone_class, build, read_record, records
+from conftest import COLUMNS, authors_state, backbone_class, build, read_record, records
 from parity import compare, image
 
 from mmvit_backbones.checkpoints import convert
@@ -20,10 +20,7 @@ a rounding error changes their order. ResT divides differences of attention weig
 authors' own formulas are as far from those in float64 as from the tolerance."""
 
 LISTS = ('cases', 'derived_cases', 'extra_cases')
-ELSEWHERE = ('t2t_vit', )
-"""Families whose cases hold places inside the network, and which compare them in a test file of their own."""
-
-CASES = [(name, path, kind, i) for name, path in records() if path.parent.name not in ELSEWHERE for kind in LISTS
+CASES = [(name, path, kind, i) for name, path in records() if path.parent.name not in COLUMNS for kind in LISTS
          for i in range(len(read_record(path).get(kind, ())))]
 
 
@@ -36,7 +33,7 @@ def test_every_key_of_the_authors_is_accounted_for(name, path):
     loaded, report = convert(model, state)
     assert report.complete and set(loaded) | set(report.new) == set(model.state_dict())
     assert len(report.loaded) + len(report.dropped) == len(state)
-    assert all(name.startswith('norm') for name in report.new)
+    assert all(name.startswith(('norm', 'resample')) for name in report.new)
 
 
 @pytest.mark.parametrize('name, path, kind, i', CASES, ids=[f'{case[0]}-{case[2]}-{case[3]}' for case in CASES])

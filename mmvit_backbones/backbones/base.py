@@ -30,6 +30,11 @@ ARCH_KEYS = dict(embed_dim='dims', embed_dims='dims', num_layers='depths', windo
 """{argument of backbones elsewhere: key of ``arch``}"""
 
 
+def to_nchw(x: Tensor) -> Tensor:
+    """A map (B, H, W, C) as a level (B, C, H, W), contiguous."""
+    return x.permute(0, 3, 1, 2).contiguous()
+
+
 class Stage(nn.Module):
     """A step down in resolution, then blocks; (B, H, W, C) -> (B, H', W', C').
 
@@ -122,12 +127,14 @@ class Backbone(BaseModule):
     parallel: bool = False
     """Whether levels are branches that every stage works on: each needs all stages, and the last one returns the tuple
     of those in ``out_indices``."""
-    new_keys: Sequence[str] = (r'norm\d\.', )
+    new_keys: Sequence[str] = (r'(norm|resample)\d\.', )
     """What a checkpoint may lack because it is new in dense models; regular expressions at the start of a key."""
     pooled_keys: Sequence[str] = (r'norm\.', )
     """What only models with ``out_type='pooled'`` have, and others leave out; regular expressions at the start of a key."""
+    head_type: str = 'mmpretrain.LinearClsHead'
+    """The head of the authors' classifier, which reads what ``out_type='pooled'`` returns."""
     head_keys: Dict[str, str] = {'head.': 'head.fc.'}
-    """{how the authors' keys of the classifier's head begin: how those of mmpretrain's head do}"""
+    """{how the authors' keys of the classifier's head begin: how those of ``head_type`` do}"""
     no_decay: Sequence[str] = ()
     """Substrings of the names of parameters that the authors exempt from weight decay, besides norms and biases."""
     rename: Sequence[tuple] = ()
@@ -195,11 +202,12 @@ class Backbone(BaseModule):
             f'(the stages that out_indices={tuple(out_indices)} needs)', frozen_stages)
         self._check(out_norm or self.norms != 'trunk', 'out_norm=True, since its norms are part of the trunk', out_norm)
         self.in_channels = in_channels
+        self.out_norm = out_norm
         self.out_indices = tuple(out_indices)
-        self.out_channels = tuple(self.spec['dims'][i] for i in out_indices)
-        if out_type == 'pooled' and self.pooled_dim is not None:
-            self.out_channels = (self.pooled_dim, )
-        self.out_strides = tuple(4 * 2**i for i in out_indices) if out_type == 'featmap' else ()
+        if out_type == 'pooled':
+            self.out_channels, self.out_strides = (self.pooled_dim or self.spec['dims'][out_indices[-1]], ), ()
+        else:
+            self.out_channels, self.out_strides = zip(*(self.level_shape(i) for i in out_indices))
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
@@ -212,6 +220,8 @@ class Backbone(BaseModule):
                 self.add_module(f'norm{i}', self.build_norm(i))
         if self.norms == 'last':
             self.norm = self.build_norm(out_indices[-1])
+        for i in out_indices if out_type == 'featmap' else ():
+            self.add_module(f'resample{i}', self.build_resample(i))
         for module in self._frozen():
             module.requires_grad_(False)
         self.train()
@@ -234,6 +244,14 @@ class Backbone(BaseModule):
     def build_norm(self, i: int) -> Optional[nn.Module]:
         """``norm{i}``, or ``norm`` for the last i, on maps (B, H, W, dims[i]); None for a level that has none."""
         return nn.LayerNorm(self.spec['dims'][i])
+
+    def build_resample(self, i: int) -> Optional[nn.Module]:
+        """What brings level i to its stride, behind its norm; None where the stages have done that."""
+        return None
+
+    def level_shape(self, i: int) -> Tuple[int, int]:
+        """Channels and stride of level i."""
+        return self.spec['dims'][i], 4 * 2**i
 
     def levels(self, out_indices: Sequence[int]) -> Sequence[int]:
         """The levels that ``out_indices`` stands for, where a family's options change them."""
@@ -279,21 +297,29 @@ class Backbone(BaseModule):
                 f'{type(self).__name__} expects images (B, {self.in_channels}, H, W), B >= 1, H and W >= {MIN_SIZE}, '
                 f'but got {tuple(x.shape)}. Leave out empty batches; for other channels set in_channels; pad or '
                 f'enlarge images that are too small.')
-        x = self.patch_embed(x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1))
+        return tuple(self.features(x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)))
+
+    def features(self, x: Tensor) -> Sequence[Tensor]:
+        """Images (B, H, W, in_channels) -> what `forward` returns."""
+        x = self.patch_embed(x)
         outs = []
         for i, stage in enumerate(self.stages):
             x = stage(x)
-            out = self.level(x)
-            norm = getattr(self, f'norm{i}', None)
-            if norm is not None:
-                out = norm(out)
+            out = self.finish(i, self.level(x))
             if self.norms == 'trunk':
                 x = out
             if i in self.out_indices and self.out_type == 'featmap' and not self.parallel:
-                outs.append(out.permute(0, 3, 1, 2).contiguous())
+                outs.append(to_nchw(out))
         if self.out_type == 'pooled':
-            return (self.pool(x), )
-        return tuple(out.permute(0, 3, 1, 2).contiguous() for out in x) if self.parallel else tuple(outs)
+            return [self.pool(x)]
+        return [to_nchw(out) for out in x] if self.parallel else outs
+
+    def finish(self, i: int, x: Tensor) -> Tensor:
+        """Level i behind its norm and at its stride, where the model has modules for these."""
+        for name in (f'norm{i}', f'resample{i}'):
+            module = getattr(self, name, None)
+            x = x if module is None else module(x)
+        return x
 
     def train(self, mode: bool = True) -> 'Backbone':
         """Sets the mode of all but the frozen parts (and, with ``norm_eval``, the batch norms); returns the model."""
@@ -323,14 +349,14 @@ class Backbone(BaseModule):
 
         Returns:
             0 for the stem, k for the k-th block (steps down belong to the block after them), ``num_layers - 1`` for
-            the norms behind the last stage; norms of the trunk belong to the block before them.
+            what comes behind the stages; norms of the trunk belong to the block before them.
         """
         parts = name.split('.')
         if parts[0] == 'stages':
             i = int(parts[1])
             j = int(parts[3]) if parts[2] == 'blocks' else 0
             return sum(self.spec['depths'][:i]) + j + 1
-        if parts[0].startswith('norm'):
+        if parts[0].startswith(('norm', 'resample')):
             return sum(self.spec['depths'][:int(parts[0][4:]) + 1]) if self.norms == 'trunk' else self.num_layers - 1
         return 0
 
@@ -344,9 +370,9 @@ class Backbone(BaseModule):
         Args:
             name: Of a parameter or buffer that the model does not have, as in a model with all levels.
         """
-        level = re.match(r'(stages\.|norm)(\d+)\.', name)
+        level = re.match(r'(stages\.|norm|resample)(\d+)\.', name)
         # a norm of the trunk is part of what was trained, whether its level is returned or not
-        return bool(level) and (level[1] == 'norm' and self.norms != 'trunk' or int(level[2]) >= len(self.stages))
+        return bool(level) and (level[1] != 'stages.' and self.norms != 'trunk' or int(level[2]) >= len(self.stages))
 
     def no_weight_decay(self) -> Set[str]:
         """Names of the parameters that the authors exempt from weight decay besides norms and biases."""

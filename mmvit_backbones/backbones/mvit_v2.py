@@ -21,6 +21,7 @@ from ..layers import (DecomposedPosition, DropPath, Mlp, attention, conv_map, me
                       split_windows)
 from ..registry import MODELS
 from .base import Backbone, Stage
+from .column import number_blocks
 
 SIDE = 56
 """Of the first stage's map at 224 pixels, in tokens: what its windows and tables of positions are for. It halves with
@@ -256,9 +257,7 @@ class MViTv2(Backbone):
     @classmethod
     def layouts(cls, spec: dict) -> Dict[str, Sequence[tuple]]:
         """The authors and OpenMMLab number the blocks through all stages."""
-        places = [f'stages.{i}.blocks.{j}.' for i, depth in enumerate(spec['depths']) for j in range(depth)]
-        numbers = {f'blocks.{number}.': name for number, name in enumerate(places)}
-        place = r'^blocks\.\d+\.', lambda match: numbers.get(match[0], match[0])
+        place = number_blocks(spec['depths'])
         return {whose: (place, *rules) for whose, rules in super().layouts(spec).items()}
 
     rename = (

@@ -7,7 +7,7 @@ block, linear in the number of tokens (Performer) in most variants, lets them se
 Facts from yitu-opensource/T2T-ViT@0f63dc9 (Clear BSD), classification on square images only; rectangles and the
 pyramid are this package's own. Nothing else differs in the mathematics.
 """
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from ..layers import Mlp, PreNormBlock, attention, no_autocast, widen
 from ..registry import MODELS
-from .base import Backbone, Stage
-from .column import Column, MaxPool, SelfAttention
+from .column import ColumnarBackbone, SelfAttention, TokenStem, quarters
 
 TOKEN_DIM = 64
 FEATURES = 32
@@ -179,28 +178,46 @@ def sinusoid(length: int, dim: int) -> Tensor:
     return torch.where(torch.arange(dim) % 2 == 0, angle.sin(), angle.cos())[None].float()
 
 
-@MODELS.register_module()
-class T2TViT(Backbone):
-    """T2T-ViT; arguments and contract in `Backbone`, and one of its own.
-
-    The levels of the pyramid are maps that the network has: the tokens after the first and the second attention block
-    (strides 4 and 8, 64 channels, each with a new norm), those after the last block and its norm (stride 16), and a
-    2 x 2 max pooling of these (stride 32). A level is a stage: ``frozen_stages`` 0 freezes the first attention block,
-    2 the second one too, and 3 everything but the norms of the first two levels. ``out_norm=False`` leaves out these
-    two.
+class TokensToToken(TokenStem):
+    """The stem: an attention block at stride 4, one at stride 8, and the tokens of the column, with fixed positions.
 
     Args:
-        pyramid: 'tokens' for the levels above, None for the one map of stride 16.
+        blocks: The class of the two blocks.
+        in_dim: Channels of the image.
+        dim: Channels of the column.
+        grid: As for `TokenStem`.
 
-    Raises:
-        ValueError: ``pyramid`` is another, or it is None and ``out_indices`` names levels.
+    Returns:
+        Tokens, their height and width, and the maps behind the two blocks.
+    """
+
+    def __init__(self, blocks: type, in_dim: int, dim: int, grid: Tuple[int, int]) -> None:
+        super().__init__(SoftSplit(TOKEN_DIM, dim, 3, 2, 1), dim, grid)
+        self.attention1 = blocks(in_dim, 7, 4, 2)
+        self.attention2 = blocks(TOKEN_DIM, 3, 2, 1)
+
+    def set_positions(self, grid: Tuple[int, int], dim: int) -> None:
+        self.register_buffer('pos_embed', sinusoid(1 + grid[0] * grid[1], dim))
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tuple[int, int], Tensor, Tensor]:
+        first = self.attention1(x)
+        second = self.attention2(first)
+        return (*super().forward(second), first, second)
+
+
+@MODELS.register_module()
+class T2TViT(ColumnarBackbone):
+    """T2T-ViT; arguments and contract in `ColumnarBackbone` and `Backbone`.
+
+    Of its own, ``pyramid='own'``, it has the tokens after the first and the second attention block (strides 4 and 8, 64
+    channels, each with a new norm); those after the last block and its norm, and a 2 x 2 max pooling of these, are the
+    other two levels.
     """
 
     family = 't2t_vit'
-    # The variants of the authors' code. Widths and depths are by level; the blocks are those of stride 16.
+    # The variants of the authors' code.
     archs = {
-        name: dict(dims=(64, 64, dim, dim), depths=(0, 0, depth, 0), num_heads=heads, mlp_ratio=ratio, tokens=tokens,
-                   grid=grid)
+        name: dict(dims=(dim, ) * 4, depths=quarters(depth), num_heads=heads, mlp_ratio=ratio, tokens=tokens, grid=grid)
         for name, dim, depth, heads, ratio, tokens, grid in (
             ('t2t_vit_7',          256,  7,  4, 2, 'performer',   14),
             ('t2t_vit_10',         256, 10,  4, 2, 'performer',   14),
@@ -216,63 +233,35 @@ class T2TViT(Backbone):
             ('t2t_vit_t_24',       512, 24,  8, 3, 'transformer', 14),
         )
     }  # yapf: disable
-    pooled_norms = None
-    options = dict(pyramid='tokens')
+    options = dict(ColumnarBackbone.options, pyramid='own')
+    pyramids = ('own', *ColumnarBackbone.pyramids)
+    stem_dims = (TOKEN_DIM, TOKEN_DIM)
+    eps = 1e-5
     no_decay = ('cls_token', )
 
-    def levels(self, out_indices: Sequence[int]) -> Sequence[int]:
-        self._check(self.pyramid in ('tokens', None), "pyramid to be 'tokens' or None", self.pyramid)
-        if self.pyramid is not None:
-            return out_indices
-        self._check(
-            tuple(out_indices) in ((0, 1, 2, 3), (2, )), 'no out_indices with pyramid=None, which returns the one map of level 2',
-            tuple(out_indices))
-        return (2, )
-
     def build_patch_embed(self) -> nn.Module:
-        return TOKEN_BLOCKS[self.spec['tokens']](self.in_channels, 7, 4, 2)
+        spec = self.spec
+        return TokensToToken(TOKEN_BLOCKS[spec['tokens']], self.in_channels, spec['dims'][0], (spec['grid'], ) * 2)
 
-    def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:
-        spec, dim = self.spec, self.spec['dims'][i]
-        if i == 0:
-            return Stage([])
-        if i == 1:
-            return Stage([TOKEN_BLOCKS[spec['tokens']](TOKEN_DIM, 3, 2, 1)], None, self.with_cp)
-        if i == 3:
-            return Stage([], MaxPool())
-        blocks = []
-        for rate in drop_path:
-            attn = SelfAttention(dim, spec['num_heads'], qkv_bias=False)
-            blocks.append(PreNormBlock(dim, attn, Mlp(dim, spec['mlp_ratio'] * dim), rate))
-        grid = (spec['grid'], spec['grid'])
-        project = SoftSplit(TOKEN_DIM, dim, 3, 2, 1)
-        pooled = self.out_type == 'pooled'
-        return Column(blocks, sinusoid(1 + spec['grid']**2, dim), grid, project, self.with_cp, pooled)
-
-    def build_norm(self, i: int) -> Optional[nn.Module]:
-        return nn.LayerNorm(TOKEN_DIM) if i < 2 else None  # the column ends in its own, and the pooling follows that
-
-    def pool(self, x: Tensor) -> Tensor:
-        """The normed class token, which is what the column returns."""
-        return x
-
-    def layer_depth(self, name: str) -> int:
-        return self.num_layers - 1 if name.startswith('stages.2.norm.') else super().layer_depth(name)
+    def build_block(self, number: int, drop_path: float) -> nn.Module:
+        dim = self.spec['dims'][0]
+        attn = SelfAttention(dim, self.spec['num_heads'], qkv_bias=False)
+        return PreNormBlock(dim, attn, Mlp(dim, self.spec['mlp_ratio'] * dim), drop_path)
 
     rename = (
-        (r'^tokens_to_token\.attention1\.', 'patch_embed.'),
-        (r'^tokens_to_token\.attention2\.', 'stages.1.blocks.0.'),
-        (r'^(patch_embed|stages\.1\.blocks\.0)\.attn\.', r'\1.'),
+        (r'^tokens_to_token\.project\.', 'patch_embed.proj.'),
+        (r'^tokens_to_token\.', 'patch_embed.'),
+        (r'^(patch_embed\.attention\d)\.attn\.', r'\1.'),
         (r'\.kqv\.', '.qkv.'),
         (r'\.mlp\.0\.', '.mlp.fc1.'),
         (r'\.mlp\.2\.', '.mlp.fc2.'),
-        (r'^tokens_to_token\.project\.', 'stages.2.downsample.'),
-        (r'^(cls_token$|pos_embed$|blocks\.|norm\.)', r'stages.2.\1'),
+        (r'^(cls_token|pos_embed)$', r'patch_embed.\1'),
+        (r'^norm\.', 'stages.3.norm.'),
         (r'^head\.', None),
     )
     other_layouts = {
         "OpenMMLab's": (
-            (r'^encoder\.', 'blocks.'),
+            (r'^encoder\.(\d+\.)', r'blocks.\1'),
             (r'\.ln(\d)\.', r'.norm\1.'),
             (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
             (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),

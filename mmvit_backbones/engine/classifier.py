@@ -30,14 +30,14 @@ def classifier(name: str, num_classes: int = 1000, init_cfg: Optional[dict] = No
     backbone = dict(known[name], out_type='pooled', drop_path_rate=DROP_PATH.get(name, 0.))
     backbone.update(options)
     with torch.device('meta'):
-        channels = MODELS.build(backbone).out_channels[-1]
+        built = MODELS.build(backbone)
     model = dict(
         type='mmvit_backbones.classifiers.ImageClassifier',
         backbone=backbone,
         head=dict(
-            type='mmpretrain.LinearClsHead',
+            type=built.head_type,
             num_classes=num_classes,
-            in_channels=channels,
+            in_channels=built.out_channels[-1],
             init_cfg=dict(type='TruncNormal', layer='Linear', std=.02, bias=0.),
             loss=dict(type='mmpretrain.CrossEntropyLoss')))
     return model if init_cfg is None else dict(model, init_cfg=init_cfg)

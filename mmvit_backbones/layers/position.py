@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .patch import conv_map
+from .precision import widen
 
 
 def relative_index(window: Tuple[int, int]) -> Tensor:
@@ -122,18 +123,19 @@ class PositionalEncodingGenerator(nn.Module):
         return x + conv_map(self.proj, x)
 
 
-def resize_position(table: Tensor, size: Tuple[int, int], mode: str = 'bilinear') -> Tensor:
-    """A map of position vectors, interpolated to another size (align_corners False, no antialiasing).
+def resize_position(table: Tensor, size: Tuple[int, int], mode: str = 'bilinear', antialias: bool = False) -> Tensor:
+    """A map of position vectors, interpolated to another size (align_corners False) in float32.
 
     Args:
         table: (1, h, w, C).
         size: Height and width wanted.
-        mode: Of `torch.nn.functional.interpolate`.
+        mode, antialias: Of `torch.nn.functional.interpolate`.
 
     Returns:
         (1, *size, C); the table itself where it has that size.
     """
     if table.shape[1:3] == size:
         return table
-    resized = F.interpolate(table.permute(0, 3, 1, 2), size, mode=mode, align_corners=False)
-    return resized.permute(0, 2, 3, 1)
+    resized = F.interpolate(
+        widen(table).permute(0, 3, 1, 2), size, mode=mode, align_corners=False, antialias=antialias)
+    return resized.permute(0, 2, 3, 1).to(table.dtype)

@@ -1,0 +1,115 @@
+"""ViT (Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale", ICLR 2021, arXiv
+2010.11929), and its form for detection, ViTDet (Li et al., ECCV 2022, arXiv 2203.16527).
+
+New in it: patches of an image are the words of a plain transformer. ViTDet attends inside windows in all but a few blocks.
+
+Facts from timm@aa4b585 (Apache-2.0), whose layout AugReg's, DINO's and MAE's weights share, google-research/
+vision_transformer@c6de1e5 (Apache-2.0), and for windows detectron2@02b5c4e (Apache-2.0). The authors classify only.
+"""
+from typing import Optional, Sequence, Tuple
+
+from torch import Tensor, nn
+
+from ..layers import (DecomposedPosition, Mlp, PreNormBlock, attention, merge_windows, pad_to_multiple,
+                      split_windows)
+from ..registry import MODELS
+from .column import STRIDE, ColumnarBackbone, PatchConv, SelfAttention, TokenStem, quarters
+
+GLOBAL_SIDE = 64
+"""Rows, and columns, of ViTDet's tables for global attention: an image of 1024 pixels in patches of 16."""
+
+
+class PositionedAttention(SelfAttention):
+    """Attention with decomposed relative positions inside windows, or of all tokens (ViTDet).
+
+    The map is padded at the bottom and the right. Padded tokens are zeros before the projections and take part in the
+    softmax: published weights were trained so.
+
+    Args:
+        dim: Channels.
+        num_heads: Heads.
+        window: Side of a window in tokens; None for all tokens.
+    """
+
+    def __init__(self, dim: int, num_heads: int, window: Optional[int]) -> None:
+        super().__init__(dim, num_heads)
+        self.window = window
+        self.position = DecomposedPosition(GLOBAL_SIDE if window is None else window, dim // num_heads)
+
+    def forward(self, x: Tensor, size: Tuple[int, int]) -> Tensor:
+        """Tokens (B, H * W, C) of maps of a size (H, W) -> the same."""
+        x = x.unflatten(1, size)
+        if self.window is None:
+            return self.attend(x).flatten(1, 2)
+        window = (self.window, self.window)
+        padded, _, _ = pad_to_multiple(x, window)
+        out = merge_windows(self.attend(split_windows(padded, window)), padded.shape[1:3])
+        return out[:, :size[0], :size[1]].flatten(1, 2)
+
+    def attend(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)"""
+        size = tuple(x.shape[1:3])
+        q, k, v = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = self.position(q, k, size, size)
+        return self.proj(attention(q, k, v, scale=1.)).view_as(x)
+
+
+@MODELS.register_module()
+class VisionTransformer(ColumnarBackbone):
+    """ViT; arguments and contract in `ColumnarBackbone` and `Backbone`, and two of its own.
+
+    Global attention grows with the square of the tokens: of an 800 x 1344 image it takes half of ViT-B's arithmetic.
+
+    Args:
+        window: Side, in tokens, of the windows in which all but the ``global_blocks`` attend, with decomposed relative
+            positions in all blocks; prefix tokens are left out then (ViTDet). None for attention of all tokens to all.
+        global_blocks: Numbers, from 0, of the blocks that attend to all tokens in spite of a ``window``.
+
+    Raises:
+        ValueError: ``global_blocks`` without a ``window``, or of a number that no block has.
+    """
+
+    family = 'vit'
+    archs = {
+        f'vit_{name}_patch16_{size}': dict(dims=(dim, ) * 4, depths=quarters(depth), num_heads=dim // 64, mlp_ratio=4,
+                                           grid=size // STRIDE)
+        for name, dim, depth in (('tiny', 192, 12), ('small', 384, 12), ('base', 768, 12), ('large', 1024, 24))
+        for size in (224, 384)
+    }
+    options = dict(ColumnarBackbone.options, window=None, global_blocks=())
+    new_keys = (*ColumnarBackbone.new_keys, r'stages\.\d+\.blocks\.\d+\.attn\.position\.')
+    no_decay = ('pos_embed', 'cls_token')
+    tokens: Sequence[str] = ('cls_token', )
+    """What the authors put in front of the patches."""
+
+    @property
+    def prefix(self) -> Sequence[str]:
+        return self.tokens if self.window is None else ()
+
+    def build_patch_embed(self) -> nn.Module:
+        self._check(
+            set(self.global_blocks) <= set(range(sum(self.spec['depths']) if self.window is not None else 0)),
+            'global_blocks to be numbers of blocks, beside a window', self.global_blocks)
+        dim, grid = self.spec['dims'][0], (self.spec['grid'], ) * 2
+        return TokenStem(PatchConv(self.in_channels, dim), dim, grid, self.prefix, antialias=self.antialias)
+
+    def build_attention(self, number: int) -> nn.Module:
+        dim, num_heads = self.spec['dims'][0], self.spec['num_heads']
+        if self.window is None:
+            return SelfAttention(dim, num_heads)
+        return PositionedAttention(dim, num_heads, None if number in self.global_blocks else self.window)
+
+    def build_block(self, number: int, drop_path: float) -> nn.Module:
+        dim = self.spec['dims'][0]
+        mlp = Mlp(dim, int(dim * self.spec['mlp_ratio']))
+        return PreNormBlock(dim, self.build_attention(number), mlp, drop_path, self.eps)
+
+    def leaves_out(self, name: str) -> bool:
+        """Prefix tokens too, where there are windows."""
+        return super().leaves_out(name) or name in {f'patch_embed.{token}' for token in self.tokens}
+
+    rename = (
+        (r'^(cls_token|pos_embed)$', r'patch_embed.\1'),
+        (r'^norm\.', 'stages.3.norm.'),
+        (r'^(head|pre_logits|mask_token$|decoder_)', None),
+    )
