@@ -350,3 +350,10 @@ def test_reproduce():
     assert 'with the backbone pvt_v2/b2' in out and 'pvt_v2_b2.pth' in out
     assert 'train.sh configs/maskrcnn_swin_t_coco.py 8 --backbone pvt_v2/b2' in out
     assert '--work-dir work_dirs/maskrcnn_swin_t_coco-pvt_v2-b2' in out
+
+
+def test_statistics_of_the_weights():
+    """AugReg's ViT was trained with 0.5, whatever the config's former backbone was."""
+    cfg = set_backbone(Config.fromfile(f'{ROOT}/configs/maskrcnn_swin_t_coco.py'), 'vit/vit_tiny_patch16_224', init_cfg=None)
+    node = cfg.model.data_preprocessor
+    assert list(node['mean']) == list(node['std']) == [127.5] * 3 and node['bgr_to_rgb'] is True

@@ -57,12 +57,9 @@ def use_preprocessing(cfg: Config, name: str, keep_size: bool = False) -> None:
         name: <family>/<variant>.
         keep_size: Leave all but mean and std as it is, since the config is for a size of its own.
     """
-    preprocess = preprocessing(name)
-    found = [node for path, node in nodes(cfg, ['model', 'data_preprocessor'])
-             if path.endswith('data_preprocessor') and 'data_preprocessor' not in node]
-    mean, std = ([round(255 * value, 3) for value in values] for values in (preprocess.mean, preprocess.std))
-    for node in found or [cfg.setdefault('data_preprocessor', {})]:
-        node.update(mean=mean, std=std, to_rgb=True)
+    if 'data_preprocessor' not in cfg.model:
+        cfg.setdefault('data_preprocessor', {})
+    preprocess = set_statistics(cfg, name, 'to_rgb')
     for path, node in nodes(cfg, ['train_dataloader', 'val_dataloader', 'test_dataloader']):
         if keep_size or str(node.get('type')).rsplit('.')[-1] != 'ImageNet':
             continue
@@ -72,6 +69,27 @@ def use_preprocessing(cfg: Config, name: str, keep_size: bool = False) -> None:
                     step['scale'] = preprocess.size
         else:
             node['pipeline'] = evaluation_pipeline(preprocess)
+
+
+def set_statistics(cfg: Config, name: str, to_rgb: str) -> Preprocess:
+    """Puts mean and std of the images, in RGB, with which a backbone's weights were trained, into all data preprocessors.
+
+    Args:
+        cfg: Changed in place.
+        name: <family>/<variant>.
+        to_rgb: What the data preprocessors call turning BGR to RGB.
+
+    Returns:
+        What else is known of the images.
+    """
+    preprocess = preprocessing(name)
+    found = [node for path, node in nodes(cfg, ['model', 'data_preprocessor'])
+             if path.endswith('data_preprocessor') and 'data_preprocessor' not in node]
+    mean, std = ([round(255 * value, 3) for value in values] for values in (preprocess.mean, preprocess.std))
+    for node in found:
+        node.update({'mean': mean, 'std': std, to_rgb: True})
+        node.pop('rgb_to_bgr', None)
+    return preprocess
 
 
 def evaluation_pipeline(preprocess: Preprocess) -> List[dict]:

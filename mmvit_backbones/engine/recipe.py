@@ -15,14 +15,14 @@ from ..backbones import Backbone
 from .config import UsageError, remove_pretrained
 from .data import nodes
 from .errors import near
-from .imagenet import DROP_PATH, use_preprocessing
+from .imagenet import DROP_PATH, set_statistics, use_preprocessing
 
-MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
-"""Of ImageNet's RGB values: what the weights were trained with."""
 SIZE = 128
 """Height and width of the image on which a backbone of another package shows its levels."""
 BATCH = 5
 """How many images' features a classifier's head is shown: no two, which some unpack."""
+CLASSIFIER_HEADS = {'LinearClsHead', 'VisionTransformerClsHead', 'DeiTClsHead', 'TokenLabelingHead'}
+"""Heads that give way to that of a backbone's own classifier."""
 FOREIGN_DECAY = 'LearningRateDecayOptimizerConstructor', 'LayerDecayOptimizerConstructor'
 """Optimizer constructors of mmdet and mmseg that know the layers of a few backbones by name."""
 
@@ -109,12 +109,12 @@ def set_backbone(cfg: Config, name: str, **options) -> Config:
     cfg.model = model
     if optim_wrapper is not None:
         cfg.optim_wrapper = optim_wrapper
-    if settings.get('in_channels', 3) != len(MEAN):
+    if settings.get('in_channels', 3) != 3:
         return cfg
     if classifies:
         use_preprocessing(cfg, name, keep_size=starts)
     else:
-        _set_statistics(cfg)
+        set_statistics(cfg, name, 'bgr_to_rgb')
     return cfg
 
 
@@ -204,14 +204,6 @@ def _configs() -> Path:
     return next(folder for folder in (package / '.mim' / 'configs', package.parent / 'configs') if folder.is_dir())
 
 
-def _set_statistics(cfg: Config) -> None:
-    """Mean and std of the images, in RGB, in every data preprocessor."""
-    for path, node in nodes(cfg, ['model', 'data_preprocessor']):
-        if path.endswith('data_preprocessor') and 'data_preprocessor' not in node:
-            node.update(mean=MEAN, std=STD, bgr_to_rgb=True)
-            node.pop('rgb_to_bgr', None)
-
-
 def _clear_pretrained(model: dict, changed: Sequence[str], used: bool) -> None:
     """Takes weights of the former backbone, and of what is built on it, out of a model.
 
@@ -275,11 +267,16 @@ def _set_pooled(owner: dict, path: str, settings: dict, name: str, scope: str) -
         raise UsageError(f'{path}.neck ({_kind(neck)}) can not be matched: {name} pools by itself, so that only a '
                          'GlobalAveragePooling can be left out')
     settings['out_type'] = 'pooled'
-    features = _build(settings).out_channels[-1]
+    backbone = _build(settings)
+    features = backbone.out_channels[-1]
     if not isinstance(head.get('in_channels'), int):
         raise UsageError(f'{path}.head ({_kind(head)}) has no in_channels, so it can not be matched. Use a '
                          'LinearClsHead')
     head['in_channels'] = features
+    if _kind(head) in CLASSIFIER_HEADS and _kind(head) != backbone.head_type.rsplit('.')[-1]:
+        head['type'] = backbone.head_type
+        if _kind(head) != 'LinearClsHead':  # it reads several features, and belongs to them
+            return [f'{path}.head']
     try:
         with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
             scores = MODELS.build(copy.deepcopy(head))((torch.empty(BATCH, features), ))
