@@ -319,7 +319,6 @@ def test_a_classifier():
     ({'model.neck': dict(_delete_=True, type='GeneralizedMeanPooling')}, 'model.neck'),
     ({'model.head': dict(_delete_=True, type='ClsHead')}, 'model.head'),
     ({'model.head': dict(_delete_=True, type='ConformerHead', num_classes=10, in_channels=[8, 8])}, 'model.head'),
-    ({'model.head': dict(_delete_=True, type='DeiTClsHead', num_classes=10, in_channels=8)}, 'model.head'),
     ({'model.type': 'BYOL'}, 'model.type'),
 ])
 def test_classifiers_that_can_not_be_matched(changes, words):
