@@ -57,7 +57,7 @@ def test_all_weights_are_accounted_for():
         assert weights.preprocess is None or weights.data.endswith(f', {weights.preprocess.size}'), name
     assert list_backbones(pretrained=True).keys() - DROP_PATH.keys() == {
         'cswin/large_384', 'mvit_v2/base_in21k', 'mvit_v2/large_in21k', 'mvit_v2/huge_in21k', 'rest_v2/small', 'rest_v2/base',
-        'rest_v2/large'}
+        'rest_v2/large', 'vitae/vitae_b', 'vitae/vitae_l', 'vitae/vitae_h'}
     assert DROP_PATH.keys() <= list_backbones().keys()
 
 

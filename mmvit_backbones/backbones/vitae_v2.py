@@ -1,8 +1,7 @@
 """ViTAEv2 (Zhang et al., "ViTAEv2: Vision Transformer Advanced by Exploring Inductive Bias for Image Recognition and
 Beyond", IJCV 2023, arXiv 2202.10108).
 
-New in it, against ViTAE: four stages, and windows in the first two. From ViTAE: convolutions stand beside the attention
-in all cells (locality), and the steps down see each place at several scales, by dilated convolutions.
+New in it, against ViTAE: four stages, and windows in the first two. The cells are ViTAE's.
 
 Facts from ViTAE-Transformer/ViTAE-Transformer@aebf1d7: its detection backbone (Clear BSD), which computes what that for
 segmentation does, and its classifier (no licence), whose trunk they have; nothing differs in the mathematics. They take
@@ -11,18 +10,17 @@ maps are what convolutions make of them, which is the same function there. Left 
 """
 from typing import List, Optional, Sequence
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Mlp, PreNormBlock, attention, conv_map, merge_windows, pad_to_multiple, split_windows
+from ..layers import Mlp, attention, merge_windows, pad_to_multiple, split_windows
 from ..registry import MODELS
 from .base import Backbone, Stage
+from .vitae import DilatedConvs, NormalCell, ParallelConvs, ReductionCell
 
 DILATIONS = ((1, 2, 3, 4), (1, 2, 3), (1, 2), (1, 2))
 """Of the convolutions that lead to each stage."""
-CELL_EPS = 1e-6
-"""Of the LayerNorms in normal cells. Those of reduction cells have 1e-5."""
+NORMS = (True, True, False)
+"""Behind which of the convolutions beside the attention batch norms stand."""
 
 
 class CellAttention(nn.Module):
@@ -72,80 +70,6 @@ class ValueAttention(CellAttention):
         return v + super().attend(q, k, v)
 
 
-class ParallelConvs(nn.Sequential):
-    """The branch beside the attention: 3x3 convolutions, between them batch norms and SiLUs (PCM, section 3.2).
-
-    Args:
-        dims: Channels of the input, and of each convolution's result.
-        groups: Of the convolutions.
-        strides: Of the convolutions.
-    """
-
-    def __init__(self, dims: Sequence[int], groups: int, strides: Sequence[int] = (1, 1, 1)) -> None:
-        layers: List[nn.Module] = []
-        for in_dim, dim, stride in zip(dims, dims[1:], strides):
-            layers += [nn.Conv2d(in_dim, dim, 3, stride, 1, groups=groups), nn.BatchNorm2d(dim), nn.SiLU(inplace=True)]
-        super().__init__(*layers[:-2])
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, dims[0]) -> (B, H', W', dims[-1])"""
-        return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-
-class ReductionCell(nn.Module):
-    """A step down: dilated convolutions side by side (PRM), whose result goes through attention, and ``convs`` beside
-    both; then an MLP (section 3.2). Windows have no residual around the attention.
-
-    Args:
-        in_dim: Channels of the input.
-        width: Channels of each dilated convolution.
-        dim: Channels of the result.
-        kernel_size, stride: Of the dilated convolutions.
-        dilations: Of each.
-        attn: From width * len(dilations) channels to ``dim``.
-        convs: From the input to ``dim`` channels.
-    """
-
-    def __init__(self, in_dim: int, width: int, dim: int, kernel_size: int, stride: int, dilations: Sequence[int],
-                 attn: nn.Module, convs: nn.Module) -> None:
-        super().__init__()
-        self.stride = stride
-        self.scales = nn.ModuleList(
-            nn.Conv2d(
-                in_dim, width, kernel_size, stride, ((kernel_size - 1) * dilation + 2 - stride) // 2, dilation=dilation)
-            for dilation in dilations)
-        self.norm1 = nn.LayerNorm(width * len(dilations))
-        self.attn = attn
-        self.convs = convs
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = Mlp(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, in_dim) -> (B, H / stride, W / stride, dim), rounded up"""
-        x, _, _ = pad_to_multiple(x, (self.stride, self.stride))
-        scales = F.gelu(torch.cat([conv_map(conv, x) for conv in self.scales], -1))
-        x = self.attn(self.norm1(scales)) + self.convs(x)
-        return x + self.mlp(self.norm2(x))
-
-
-class NormalCell(PreNormBlock):
-    """A block with convolutions beside the attention, which see the map without its norm (section 3.2).
-
-    Args:
-        dim: Channels.
-        attn, mlp, drop_path: As `PreNormBlock`.
-        convs: From map to map.
-    """
-
-    def __init__(self, dim: int, attn: nn.Module, convs: nn.Module, mlp: nn.Module, drop_path: float) -> None:
-        super().__init__(dim, attn, mlp, drop_path, CELL_EPS)
-        self.convs = convs
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x))) + self.drop_path(self.convs(x))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
-
-
 @MODELS.register_module()
 class ViTAEv2(Backbone):
     """ViTAEv2; arguments and contract in `Backbone`. The authors' levels are not normalised, so there are no norms.
@@ -177,17 +101,18 @@ class ViTAEv2(Backbone):
         dim, width, heads, groups, window = (
             self.spec[key][i] for key in ('dims', 'reduction_dims', 'reduction_heads', 'reduction_groups', 'windows'))
         in_dim, kernel_size, stride = (self.spec['dims'][i - 1], 3, 2) if i else (self.in_channels, 7, 4)
-        attn_dim = width * len(DILATIONS[i])
-        attn = CellAttention(attn_dim, dim, heads, window) if window else ValueAttention(attn_dim, dim, heads)
-        convs = ParallelConvs((in_dim, width, width, dim), groups, (2, stride // 2, 1))
-        return ReductionCell(in_dim, width, dim, kernel_size, stride, DILATIONS[i], attn, convs)
+        scales = DilatedConvs(in_dim, width, kernel_size, stride, DILATIONS[i])
+        attn = CellAttention(scales.dim, dim, heads, window) if window else ValueAttention(scales.dim, dim, heads)
+        convs = ParallelConvs((in_dim, width, width, dim), groups, NORMS, False, (2, stride // 2, 1))
+        return ReductionCell(dim, scales, attn, convs, Mlp(dim, dim))
 
     def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:
         dim, heads, groups, window = (self.spec[key][i] for key in ('dims', 'num_heads', 'groups', 'windows'))
         hidden_dim = int(dim * self.spec['mlp_ratio'])
         blocks = [
-            NormalCell(dim, CellAttention(dim, dim, heads, window), ParallelConvs((dim, hidden_dim, dim, dim), groups),
-                       Mlp(dim, hidden_dim), rate) for rate in drop_path
+            NormalCell(dim, CellAttention(dim, dim, heads, window),
+                       ParallelConvs((dim, hidden_dim, dim, dim), groups, NORMS, False), Mlp(dim, hidden_dim), rate)
+            for rate in drop_path
         ]
         return Stage(blocks, self.build_reduction(i) if i else None, self.with_cp)
 

@@ -128,7 +128,7 @@ def _vitae(file: str) -> Weights:
     return _page(file, 'ViTAE-Transformer/ViTAE-Transformer', 'none', Preprocess(crop=0.9))
 
 
-# The names of HRFormer's files are as recollected.
+# The names of HRFormer's files are as recollected; those of ViTAE's follow ViTAEv2's, unverified.
 ZOO: Dict[str, Weights] = {
     'cswin/tiny': _cswin('cswin_tiny_224.pth', 'ImageNet-1k, 224'),
     'cswin/small': _cswin('cswin_small_224.pth', 'ImageNet-1k, 224'),
@@ -273,6 +273,12 @@ ZOO: Dict[str, Weights] = {
         _twins('alt_gvt_base.pth', f'{_OPENMMLAB}/twins/twins-svt-base_3rdparty_8xb128_in1k_20220126-e31cc8e9.pth'),
     'twins_svt/large':
         _twins('alt_gvt_large.pth', f'{_OPENMMLAB}/twins/twins-svt-large_3rdparty_16xb64_in1k_20220126-4817645f.pth'),
+    'vitae/vitae_t': _vitae('ViTAE-T.pth.tar'),
+    'vitae/vitae_6m': _vitae('ViTAE-6M.pth.tar'),
+    'vitae/vitae_s': _vitae('ViTAE-S.pth.tar'),
+    'vitae/vitae_b': _vitae('ViTAE-B.pth.tar'),
+    'vitae/vitae_l': _vitae('ViTAE-L.pth.tar'),
+    'vitae/vitae_h': _vitae('ViTAE-H.pth.tar'),
     'vitae_v2/vitaev2_s': _vitae('ViTAEv2-S.pth.tar'),
     'vitae_v2/vitaev2_48m': _vitae('ViTAEv2-48M.pth.tar'),
     'vitae_v2/vitaev2_b': _vitae('ViTAEv2-B.pth.tar'),
@@ -285,6 +291,7 @@ UNPUBLISHED: Dict[str, Preprocess] = {
     'swin/tiny_c24_window8_256': Preprocess(256),
     't2t_vit/t2t_vit_14_resnext': Preprocess(crop=0.9),
     't2t_vit/t2t_vit_14_wide': Preprocess(crop=0.9),
+    'vitae/vitae_13m': Preprocess(crop=0.9),
 }
 """The same of variants whose weights nobody has published, where it differs from ``Preprocess()``."""
 

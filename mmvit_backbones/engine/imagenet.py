@@ -37,14 +37,15 @@ _RATES = {
         t2t_vit_14_wide=.1, t2t_vit_19=.1, t2t_vit_24=.1, t2t_vit_t_14=.1, t2t_vit_t_19=.1, t2t_vit_t_24=.1),
     'twins_pcpvt': dict(small=.2, base=.3, large=.5),
     'twins_svt': dict(small=.2, base=.3, large=.5),
+    'vitae': dict(vitae_t=.1, vitae_6m=.1, vitae_13m=.1, vitae_s=.1),  # the script's default
     'vitae_v2': dict(vitaev2_s=.1, vitaev2_48m=.25, vitaev2_b=.4),
 }
 DROP_PATH: Dict[str, float] = {
     f'{family}/{arch}': rate for family, rates in _RATES.items() for arch, rate in rates.items()
 }
 """{<family>/<variant>: drop path with which the authors have trained its weights}; that of the fine-tuning where they have
-pre-trained at another size or on ImageNet-22k. Those of cswin/large_384, of MViTv2 on ImageNet-21k and of ResT V2 beyond
-tiny are not given."""
+pre-trained at another size or on ImageNet-22k. Those of cswin/large_384, of MViTv2 on ImageNet-21k, of ResT V2 beyond
+tiny and of ViTAE's B, L and H are not given."""
 
 
 def use_preprocessing(cfg: Config, name: str, keep_size: bool = False) -> None:

@@ -8,6 +8,7 @@ from .init import init_conv_fan_out
 from .mlp import ConvMlp, Mlp, convolve_between
 from .norm import GroupNorm1
 from .patch import ConvEmbed, PatchEmbed, PatchMerging, conv_map, merge_neighbours
+from .performer import random_directions, random_feature_attention
 from .pointwise import Pointwise
 from .position import (DecomposedPosition, PositionalEncodingGenerator, RelativePositionBias, relative_index,
                        resize_position)
@@ -21,6 +22,7 @@ __all__ = [
     'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1',
     'Groups', 'init_conv_fan_out', 'LayerScaleBlock', 'list_windows', 'MaxPool', 'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast',
     'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock',
-    'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention',
-    'sort_windows', 'SpatialReductionAttention', 'split_windows', 'Upsample', 'varying_conv', 'widen'
+    'random_directions', 'random_feature_attention', 'relative_index', 'RelativePositionBias', 'reorder',
+    'resize_position', 'shifted_windows', 'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention',
+    'split_windows', 'Upsample', 'varying_conv', 'widen'
 ]
