@@ -6,8 +6,8 @@ from torch import nn
 
 from mmvit_backbones.backbones.fcvit import ChannelMixer
 from mmvit_backbones.layers import (ConvMlp, DecomposedPosition, DepthwiseConv, DropPath, Mlp, RelativePositionBias,
-                                    attention, depthwise, drop_path_rates, merge_windows, mlp, pad_to_multiple,
-                                    split_windows, varying_conv)
+                                    attention, depthwise, drop_path_rates, merge_windows, mixed_attention, mlp,
+                                    pad_to_multiple, split_windows, varying_conv)
 
 
 def test_windows_are_put_back():
@@ -62,6 +62,30 @@ def test_relative_position_bias_of_another_window():
     expected = F.interpolate(table.t().reshape(1, 2, 23, 23), (13, 13), mode='bicubic').reshape(2, 169).t()
     assert torch.equal(out, expected)
     assert torch.allclose(large.resize('relative_position_bias_table', table), table, atol=1e-6)
+
+
+@pytest.mark.parametrize('mixed', [False, True])
+@pytest.mark.parametrize('piece', [None, 84])
+def test_mixed_attention(monkeypatch, piece, mixed):
+    """Results and gradients, whole and two queries at a time, and no map that is kept then."""
+    if piece:
+        monkeypatch.setitem(mixed_attention.__globals__, 'PIECE', piece)
+    torch.manual_seed(0)
+    shapes = (2, 3, 5, 8), (2, 3, 7, 8), (2, 3, 7, 4), (3, 3), (3, ), (3, 3)
+    q, k, v, after, bias, before = parts = [torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in shapes]
+    maps = q @ k.mT * 8**-.5
+    maps = torch.einsum('ab,nbqk->naqk', before, maps) if mixed else maps
+    maps = torch.einsum('ab,nbqk->naqk', after, maps.softmax(-1)) + bias.view(3, 1, 1)
+    expected = (maps @ v).transpose(1, 2).flatten(2)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
+        out = mixed_attention(q, k, v, after, bias, before if mixed else None)
+    assert (maps.numel() in kept) == (piece is None)
+    torch.testing.assert_close(out, expected)
+    weight = torch.randn_like(out)
+    used = parts if mixed else parts[:-1]
+    for a, b in zip(*(torch.autograd.grad((x * weight).sum(), used) for x in (out, expected))):
+        torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize('first', [0, 1])

@@ -97,11 +97,12 @@ def test_timm(name):
             assert torch.allclose(a, b, atol=1e-4 * b.std()), (a - b).abs().max() / b.std()
 
 
-def test_classifier_of_timm():
-    """Without a class token: timm adds the queries to that one, too, and the authors do not."""
+@pytest.mark.parametrize('name, theirs', [('mvit_v2/tiny', 'mvitv2_tiny'), ('cait/cait_XXS24_224', 'cait_xxs24_224')])
+def test_classifier_of_timm(name, theirs):
+    """MViTv2's without a class token: timm adds the queries to that one, too, and the authors do not."""
     timm = pytest.importorskip('timm')
-    theirs = randomise(timm.create_model('mvitv2_tiny'))
-    model = build('mvit_v2/tiny', out_type='pooled')
+    theirs = randomise(timm.create_model(theirs))
+    model = build(name, out_type='pooled')
     model.load_state_dict(theirs.state_dict())
     image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

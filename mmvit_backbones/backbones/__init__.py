@@ -1,5 +1,6 @@
 """The backbone families, one file a paper."""
 from .base import Backbone
+from .cait import CaiT
 from .cswin import CSWinTransformer
 from .dwnet import DWNet
 from .elsa import ELSASwin
@@ -25,8 +26,8 @@ from .vitae import ViTAE
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer', 'MSGTransformer',
-    'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
+    'Backbone', 'CaiT', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer',
+    'MSGTransformer', 'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
     'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT', 'VisionTransformer',
     'ViTAE', 'ViTAEv2'
 ]

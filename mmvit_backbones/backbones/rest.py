@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Mlp, PreNormBlock, SpatialReductionAttention, conv_map, no_autocast, widen
+from ..layers import Mlp, PreNormBlock, SpatialReductionAttention, conv_map, mix_heads, no_autocast, widen
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -137,9 +137,7 @@ def normed_attention(q: Tensor, k: Tensor, v: Tensor, mix: Tensor, eps: float = 
     Returns:
         (B, queries, heads * d)
     """
-    B, heads, queries, d = q.shape
-    maps = q @ k.transpose(-2, -1)
-    maps = torch.bmm((mix * d**-.5).expand(B, -1, -1), maps.flatten(2)).view_as(maps).softmax(-1)
+    maps = mix_heads(mix * q.shape[-1]**-.5, q @ k.transpose(-2, -1)).softmax(-1)
     keys = maps.shape[-1]
     maps = maps - 1 / keys  # their mean, since rows add up to one
     # by row first: a sum of millions of squares would lose digits

@@ -63,6 +63,13 @@ class Weights:
         return {**({self.file: self.url} if self.url else {}), **{url.rsplit('/', 1)[1]: url for url in self.others}}
 
 
+def _cait(file: str) -> Weights:
+    url = f'https://dl.fbaipublicfiles.com/deit/{file}'  # as timm 1.0 has it
+    size = int(file[-7:-4])
+    return Weights(file, url, 'https://github.com/facebookresearch/deit', 'Apache-2.0', f'ImageNet-1k, {size}',
+                   preprocess=Preprocess(size, 1.))
+
+
 def _cswin(file: str, data: str, preprocess: Optional[Preprocess] = Preprocess(crop=0.9)) -> Weights:
     releases = 'https://github.com/microsoft/CSWin-Transformer/releases'
     url = f'{releases}/download/v0.1.0/{file}'
@@ -130,6 +137,16 @@ def _vitae(file: str) -> Weights:
 
 # The names of HRFormer's files are as recollected; those of ViTAE's follow ViTAEv2's, unverified.
 ZOO: Dict[str, Weights] = {
+    'cait/cait_XXS24_224': _cait('XXS24_224.pth'),
+    'cait/cait_XXS24': _cait('XXS24_384.pth'),
+    'cait/cait_XXS36_224': _cait('XXS36_224.pth'),
+    'cait/cait_XXS36': _cait('XXS36_384.pth'),
+    'cait/cait_XS24': _cait('XS24_384.pth'),
+    'cait/cait_S24_224': _cait('S24_224.pth'),
+    'cait/cait_S24': _cait('S24_384.pth'),
+    'cait/cait_S36': _cait('S36_384.pth'),
+    'cait/cait_M36': _cait('M36_384.pth'),
+    'cait/cait_M48': _cait('M48_448.pth'),
     'cswin/tiny': _cswin('cswin_tiny_224.pth', 'ImageNet-1k, 224'),
     'cswin/small': _cswin('cswin_small_224.pth', 'ImageNet-1k, 224'),
     'cswin/base': _cswin('cswin_base_224.pth', 'ImageNet-1k, 224'),

@@ -8,6 +8,9 @@ from ..checkpoints import Preprocess, preprocessing
 from .data import nodes
 
 _RATES = {
+    'cait': dict(
+        cait_XXS24_224=.05, cait_XXS24=.05, cait_XXS36_224=.1, cait_XXS36=.1, cait_XS24=.05, cait_S24_224=.1, cait_S24=.1,
+        cait_S36=.2, cait_M36=.3),  # recollected
     'cswin': dict(tiny=.2, small=.4, base=.5, base_384=.7, large=.2),
     'dwnet': dict(
         dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
@@ -44,8 +47,7 @@ DROP_PATH: Dict[str, float] = {
     f'{family}/{arch}': rate for family, rates in _RATES.items() for arch, rate in rates.items()
 }
 """{<family>/<variant>: drop path with which the authors have trained its weights}; that of the fine-tuning where they have
-pre-trained at another size or on ImageNet-22k. Those of cswin/large_384, of MViTv2 on ImageNet-21k, of ResT V2 beyond
-tiny and of ViTAE's B, L and H are not given."""
+pre-trained at another size or on ImageNet-22k. Those that are not given anywhere are left out."""
 
 
 def use_preprocessing(cfg: Config, name: str, keep_size: bool = False) -> None:

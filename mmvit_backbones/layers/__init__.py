@@ -1,5 +1,5 @@
 """What two families share. Maps are ``(B, H, W, C)`` tensors."""
-from .attention import SpatialReductionAttention, attention
+from .attention import SpatialReductionAttention, attention, mix_heads, mixed_attention
 from .block import LayerScaleBlock, PreNormBlock
 from .depthwise import DepthwiseConv, depthwise_conv, varying_conv
 from .drop import DropPath, drop_path_rates
@@ -20,9 +20,9 @@ from .windows import merge_windows, pad_to_multiple, split_windows
 __all__ = [
     'attention', 'conv_map', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias', 'DecomposedPosition',
     'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1',
-    'Groups', 'init_conv_fan_out', 'LayerScaleBlock', 'list_windows', 'MaxPool', 'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast',
-    'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock',
-    'random_directions', 'random_feature_attention', 'relative_index', 'RelativePositionBias', 'reorder',
-    'resize_position', 'shifted_windows', 'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention',
-    'split_windows', 'Upsample', 'varying_conv', 'widen'
+    'Groups', 'init_conv_fan_out', 'LayerScaleBlock', 'list_windows', 'MaxPool', 'merge_neighbours', 'merge_windows',
+    'mix_heads', 'mixed_attention', 'Mlp', 'no_autocast', 'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise',
+    'PositionalEncodingGenerator', 'PreNormBlock', 'random_directions', 'random_feature_attention', 'relative_index',
+    'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention', 'sort_windows',
+    'SpatialReductionAttention', 'split_windows', 'Upsample', 'varying_conv', 'widen'
 ]

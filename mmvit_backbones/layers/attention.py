@@ -1,10 +1,18 @@
 """The package's one door to ``scaled_dot_product_attention``, and attention that several papers have."""
+from functools import partial
 from typing import Optional
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from .eager import runs_on_cpu
+from .mlp import PIECE
 from .patch import conv_map
+
+GPU_PIECE = 1 << 25
+"""Values of maps that are there at once elsewhere than on CPUs: so few that they fit, so many that a GPU is busy."""
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor] = None, scale: Optional[float] = None) -> Tensor:
@@ -34,6 +42,58 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor] = None, sc
         wide = F.pad(v, (0, missing)) if missing else v
         out = F.scaled_dot_product_attention(q, k, wide, attn_mask=bias, scale=scale)[..., :v.shape[-1]]
     return out.transpose(1, 2).flatten(2)
+
+
+def mix_heads(weight: Tensor, maps: Tensor) -> Tensor:
+    """The maps of each head as a sum of those of all: a linear layer on their axis, which stays where it is.
+
+    Args:
+        weight: (heads, heads)
+        maps: (batch, heads, queries, keys)
+    """
+    return torch.bmm(weight.expand(len(maps), -1, -1), maps.flatten(2)).view_as(maps)
+
+
+def mixed_attention(q: Tensor,
+                    k: Tensor,
+                    v: Tensor,
+                    after: Tensor,
+                    bias: Tensor,
+                    before: Optional[Tensor] = None,
+                    scale: Optional[float] = None) -> Tensor:
+    """(after softmax(before (scale * q k^T)) + bias) v, with the heads side by side in the result.
+
+    No fused kernel mixes maps. They are there for some queries at a time, and computed again in the backward pass where
+    these are not all: memory is linear in the queries, for half as much arithmetic again.
+
+    Args:
+        q, k, v, scale: As for `attention`.
+        after: What each head takes from the maps of all behind the softmax, (heads, heads).
+        bias: Added to every value of a head's map, (heads, ).
+        before: The same as ``after`` in front of the softmax; None leaves the logits as they are. (A bias there would
+            change nothing: it is the same for all keys.)
+
+    Returns:
+        (batch, queries, heads * d_v)
+    """
+    q = q * (q.shape[-1]**-.5 if scale is None else scale)
+    rows = max((PIECE if runs_on_cpu(q) else GPU_PIECE) // k.shape[:-1].numel(), 1)
+    if q.shape[2] <= rows:
+        out = _mixed_rows(q, k, v, after, before)
+    else:
+        call = _mixed_rows
+        if torch.is_grad_enabled():
+            call = partial(checkpoint, _mixed_rows, use_reentrant=False, preserve_rng_state=False)
+        out = torch.cat([call(part, k, v, after, before) for part in q.split(rows, 2)], 2)
+    out = out + bias.view(-1, 1, 1) * v.sum(2, keepdim=True)
+    return out.transpose(1, 2).flatten(2)
+
+
+def _mixed_rows(q: Tensor, k: Tensor, v: Tensor, after: Tensor, before: Optional[Tensor]) -> Tensor:
+    maps = q @ k.transpose(-2, -1)
+    if before is not None:
+        maps = mix_heads(before, maps)
+    return mix_heads(after, maps.softmax(-1)) @ v
 
 
 class SpatialReductionAttention(nn.Module):
