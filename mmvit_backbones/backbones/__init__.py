@@ -21,11 +21,12 @@ from .t2t_vit import T2TViT
 from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 from .vit import VisionTransformer
+from .vit_c import ViTC
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
     'Backbone', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer', 'MSGTransformer',
     'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
     'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT', 'VisionTransformer',
-    'ViTAEv2'
+    'ViTAEv2', 'ViTC'
 ]

@@ -285,6 +285,8 @@ UNPUBLISHED: Dict[str, Preprocess] = {
     'swin/tiny_c24_window8_256': Preprocess(256),
     't2t_vit/t2t_vit_14_resnext': Preprocess(crop=0.9),
     't2t_vit/t2t_vit_14_wide': Preprocess(crop=0.9),
+    **{f'vit_c/{variant}': Preprocess(interpolation='bilinear')
+       for variant in ('vit_c_1gf', 'vit_c_4gf', 'vit_c_18gf', 'vit_c_36gf', 'vit_c_72gf_in21k')},
 }
 """The same of variants whose weights nobody has published, where it differs from ``Preprocess()``."""
 

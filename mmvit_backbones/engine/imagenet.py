@@ -37,6 +37,7 @@ _RATES = {
         t2t_vit_14_wide=.1, t2t_vit_19=.1, t2t_vit_24=.1, t2t_vit_t_14=.1, t2t_vit_t_19=.1, t2t_vit_t_24=.1),
     'twins_pcpvt': dict(small=.2, base=.3, large=.5),
     'twins_svt': dict(small=.2, base=.3, large=.5),
+    'vit_c': dict(vit_c_1gf=0., vit_c_4gf=0., vit_c_18gf=0., vit_c_36gf=0., vit_c_72gf_in21k=0.),
     'vitae_v2': dict(vitaev2_s=.1, vitaev2_48m=.25, vitaev2_b=.4),
 }
 DROP_PATH: Dict[str, float] = {
