@@ -61,6 +61,7 @@ def test_what_it_starts_from():
         assert conv.weight.std() == pytest.approx((2 / conv.out_channels)**.5, rel=.1)
     assert stem.proj.weight.std() == pytest.approx(192**-.5, rel=.05) and not stem.proj.bias.any()
     assert not block.attn.qkv.bias.any() and not block.attn.proj.bias.any()
-    for linear, bound in ((block.attn.qkv, 6 / (192 + 576)), (block.mlp.fc1, 6 / (192 + 576)), (block.attn.proj, 1 / 192)):
+    xavier = 6 / (192 + 576)
+    for linear, bound in ((block.attn.qkv, xavier), (block.mlp.fc1, xavier), (block.attn.proj, 1 / 192)):
         assert linear.weight.abs().max() == pytest.approx(bound**.5, rel=.01)
     assert 0 < block.mlp.fc1.bias.abs().max() < 1e-5

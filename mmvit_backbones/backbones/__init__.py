@@ -1,5 +1,6 @@
 """The backbone families, one file a paper."""
 from .base import Backbone
+from .ceit import CeiT
 from .cswin import CSWinTransformer
 from .dwnet import DWNet
 from .elsa import ELSASwin
@@ -25,8 +26,8 @@ from .vit_c import ViTC
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer', 'MSGTransformer',
+    'Backbone', 'CeiT', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer', 'MSGTransformer',
     'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
-    'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT', 'VisionTransformer',
-    'ViTAEv2', 'ViTC'
+    'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT',
+    'VisionTransformer', 'ViTAEv2', 'ViTC'
 ]

@@ -128,8 +128,13 @@ def _vitae(file: str) -> Weights:
     return _page(file, 'ViTAE-Transformer/ViTAE-Transformer', 'none', Preprocess(crop=0.9))
 
 
-# The names of HRFormer's files are as recollected.
+# The names of HRFormer's files are as recollected. CeiT's come in one archive; their names are ours.
 ZOO: Dict[str, Weights] = {
+    'ceit/ceit_t': _page('ceit_t.pth', 'coeusguo/ceit', 'Apache-2.0'),
+    'ceit/ceit_t_384': _page('ceit_t_384.pth', 'coeusguo/ceit', 'Apache-2.0', Preprocess(384)),
+    'ceit/ceit_s': _page('ceit_s.pth', 'coeusguo/ceit', 'Apache-2.0'),
+    'ceit/ceit_s_384': _page('ceit_s_384.pth', 'coeusguo/ceit', 'Apache-2.0', Preprocess(384)),
+    'ceit/ceit_b': _page('ceit_b.pth', 'coeusguo/ceit', 'Apache-2.0'),
     'cswin/tiny': _cswin('cswin_tiny_224.pth', 'ImageNet-1k, 224'),
     'cswin/small': _cswin('cswin_small_224.pth', 'ImageNet-1k, 224'),
     'cswin/base': _cswin('cswin_base_224.pth', 'ImageNet-1k, 224'),

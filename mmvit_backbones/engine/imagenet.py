@@ -8,6 +8,7 @@ from ..checkpoints import Preprocess, preprocessing
 from .data import nodes
 
 _RATES = {
+    'ceit': dict(ceit_t=.1, ceit_t_384=.1, ceit_s=.1, ceit_s_384=.1, ceit_b=.1),
     'cswin': dict(tiny=.2, small=.4, base=.5, base_384=.7, large=.2),
     'dwnet': dict(
         dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
