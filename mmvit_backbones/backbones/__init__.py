@@ -1,6 +1,7 @@
 """The backbone families, one file a paper."""
 from .base import Backbone
 from .ceit import CeiT
+from .cpvt import CPVT
 from .cswin import CSWinTransformer
 from .dwnet import DWNet
 from .elsa import ELSASwin
@@ -26,8 +27,8 @@ from .vit_c import ViTC
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
-    'Backbone', 'CeiT', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer', 'MSGTransformer',
-    'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
-    'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT',
+    'Backbone', 'CeiT', 'CPVT', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer',
+    'MSGTransformer', 'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2',
+    'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT',
     'VisionTransformer', 'ViTAEv2', 'ViTC'
 ]

@@ -9,6 +9,7 @@ from .data import nodes
 
 _RATES = {
     'ceit': dict(ceit_t=.1, ceit_t_384=.1, ceit_s=.1, ceit_s_384=.1, ceit_b=.1),
+    'cpvt': dict(cpvt_ti=.1, cpvt_ti_gap=.1, cpvt_s=.1, cpvt_s_gap=.1, cpvt_b=.1, cpvt_b_gap=.1),  # DeiT's
     'cswin': dict(tiny=.2, small=.4, base=.5, base_384=.7, large=.2),
     'dwnet': dict(
         dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
