@@ -6,7 +6,7 @@ from conftest import DATA, authors_state, build, read_record, tiny
 from torch import nn
 
 from mmvit_backbones.backbones import HRFormer
-from mmvit_backbones.backbones.hrformer import Exchange, NormedMlp
+from mmvit_backbones.backbones.hrformer import ActivatedMlp, Exchange
 from mmvit_backbones.checkpoints import convert
 from mmvit_backbones.layers import PreNormBlock, mlp
 
@@ -83,7 +83,7 @@ def test_maps_with_odd_sides_are_enlarged_in_two_steps():
 def test_statistics_are_of_the_whole_map(monkeypatch):
     """Without gradients, maps are computed in pieces on CPUs, but not in training."""
     x = torch.randn(2, 9, 8, 4)
-    mlps = [NormedMlp(4, 8) for _ in range(2)]
+    mlps = [ActivatedMlp(4, 8) for _ in range(2)]
     mlps[1].load_state_dict(mlps[0].state_dict())
     mlps[0](x)
     monkeypatch.setattr(mlp, 'PIECE', 300)

@@ -1,6 +1,8 @@
 """The backbone families, one file a paper."""
 from .base import Backbone
 from .cait import CaiT
+from .ceit import CeiT
+from .cpvt import CPVT
 from .cswin import CSWinTransformer
 from .dwnet import DWNet
 from .elsa import ELSASwin
@@ -22,12 +24,13 @@ from .t2t_vit import T2TViT
 from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 from .vit import VisionTransformer
+from .vit_c import ViTC
 from .vitae import ViTAE
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
-    'Backbone', 'CaiT', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer',
-    'MSGTransformer', 'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
-    'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT', 'VisionTransformer',
-    'ViTAE', 'ViTAEv2'
+    'Backbone', 'CaiT', 'CeiT', 'CPVT', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer',
+    'MSGTransformer', 'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2',
+    'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT',
+    'VisionTransformer', 'ViTAE', 'ViTAEv2', 'ViTC'
 ]

@@ -13,8 +13,8 @@ from typing import List, Optional, Sequence, Tuple, Union
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import (Pointwise, PreNormBlock, RelativePositionBias, attention, conv_map, convolve_between,
-                      drop_path_rates, merge_windows, pad_to_multiple, split_windows)
+from ..layers import (NormedMlp, PreNormBlock, RelativePositionBias, attention, conv_map, drop_path_rates, merge_windows,
+                      pad_to_multiple, split_windows)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -112,35 +112,11 @@ class WindowAttention(nn.Module):
         return merge_windows(x.unflatten(1, window), size)[:, top:top + H, left:left + W]
 
 
-class NormedMlp(nn.Module):
-    """Linear, depth-wise 3x3 convolution, Linear, each with batch norm and GELU; (B, H, W, C) -> (B, H, W, C).
-
-    The last GELU too comes before the residual.
-
-    Args:
-        dim: Channels of input and output.
-        hidden_dim: Channels between the two linears.
-    """
-
-    def __init__(self, dim: int, hidden_dim: int) -> None:
-        super().__init__()
-        self.fc1 = Pointwise(dim, hidden_dim)
-        self.norm1 = nn.BatchNorm2d(hidden_dim)
-        self.dw3x3 = nn.Conv2d(hidden_dim, hidden_dim, 3, padding=1, groups=hidden_dim)
-        self.norm2 = nn.BatchNorm2d(hidden_dim)
-        self.fc2 = Pointwise(hidden_dim, dim)
-        self.norm3 = nn.BatchNorm2d(dim)
-
-    def before(self, x: Tensor) -> Tensor:
-        return F.gelu(conv_map(self.norm1, self.fc1(x)))
+class ActivatedMlp(NormedMlp):
+    """A `NormedMlp` with a GELU at its end, too, before the residual."""
 
     def after(self, x: Tensor) -> Tensor:
-        return F.gelu(conv_map(self.norm3, self.fc2(F.gelu(conv_map(self.norm2, x)))))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training:  # statistics are of the whole map
-            return self.after(conv_map(self.dw3x3, self.before(x)))
-        return convolve_between(self.dw3x3, x, self.before, self.after)
+        return F.gelu(super().after(x))
 
 
 class Exchange(nn.ModuleList):
@@ -318,7 +294,7 @@ class HRFormer(Backbone):
     def build_block(self, branch: int, rate: float) -> nn.Module:
         dims, heads, window, ratio = (self.spec[key] for key in ('dims', 'num_heads', 'window', 'mlp_ratio'))
         attn = WindowAttention(dims[branch], heads[branch], window)
-        return PreNormBlock(dims[branch], attn, NormedMlp(dims[branch], int(dims[branch] * ratio)), rate, EPS)
+        return PreNormBlock(dims[branch], attn, ActivatedMlp(dims[branch], int(dims[branch] * ratio)), rate, EPS)
 
     def drop_path_rates(self, rate: float) -> List[List[Sequence[float]]]:
         """Those of the transformer blocks of each parallel block, the same in all branches; bottlenecks have none."""

@@ -135,7 +135,8 @@ def _vitae(file: str) -> Weights:
     return _page(file, 'ViTAE-Transformer/ViTAE-Transformer', 'none', Preprocess(crop=0.9))
 
 
-# The names of HRFormer's files are as recollected; those of ViTAE's follow ViTAEv2's, unverified.
+# The names of HRFormer's files are as recollected; those of ViTAE's follow ViTAEv2's, unverified. CeiT's come in one
+# archive; their names are ours.
 ZOO: Dict[str, Weights] = {
     'cait/cait_XXS24_224': _cait('XXS24_224.pth'),
     'cait/cait_XXS24': _cait('XXS24_384.pth'),
@@ -147,6 +148,11 @@ ZOO: Dict[str, Weights] = {
     'cait/cait_S36': _cait('S36_384.pth'),
     'cait/cait_M36': _cait('M36_384.pth'),
     'cait/cait_M48': _cait('M48_448.pth'),
+    'ceit/ceit_t': _page('ceit_t.pth', 'coeusguo/ceit', 'Apache-2.0'),
+    'ceit/ceit_t_384': _page('ceit_t_384.pth', 'coeusguo/ceit', 'Apache-2.0', Preprocess(384)),
+    'ceit/ceit_s': _page('ceit_s.pth', 'coeusguo/ceit', 'Apache-2.0'),
+    'ceit/ceit_s_384': _page('ceit_s_384.pth', 'coeusguo/ceit', 'Apache-2.0', Preprocess(384)),
+    'ceit/ceit_b': _page('ceit_b.pth', 'coeusguo/ceit', 'Apache-2.0'),
     'cswin/tiny': _cswin('cswin_tiny_224.pth', 'ImageNet-1k, 224'),
     'cswin/small': _cswin('cswin_small_224.pth', 'ImageNet-1k, 224'),
     'cswin/base': _cswin('cswin_base_224.pth', 'ImageNet-1k, 224'),
@@ -309,6 +315,8 @@ UNPUBLISHED: Dict[str, Preprocess] = {
     't2t_vit/t2t_vit_14_resnext': Preprocess(crop=0.9),
     't2t_vit/t2t_vit_14_wide': Preprocess(crop=0.9),
     'vitae/vitae_13m': Preprocess(crop=0.9),
+    **{f'vit_c/{variant}': Preprocess(interpolation='bilinear')
+       for variant in ('vit_c_1gf', 'vit_c_4gf', 'vit_c_18gf', 'vit_c_36gf', 'vit_c_72gf_in21k')},
 }
 """The same of variants whose weights nobody has published, where it differs from ``Preprocess()``."""
 

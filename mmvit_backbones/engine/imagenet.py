@@ -11,6 +11,8 @@ _RATES = {
     'cait': dict(
         cait_XXS24_224=.05, cait_XXS24=.05, cait_XXS36_224=.1, cait_XXS36=.1, cait_XS24=.05, cait_S24_224=.1, cait_S24=.1,
         cait_S36=.2, cait_M36=.3),  # recollected
+    'ceit': dict(ceit_t=.1, ceit_t_384=.1, ceit_s=.1, ceit_s_384=.1, ceit_b=.1),
+    'cpvt': dict(cpvt_ti=.1, cpvt_ti_gap=.1, cpvt_s=.1, cpvt_s_gap=.1, cpvt_b=.1, cpvt_b_gap=.1),  # DeiT's
     'cswin': dict(tiny=.2, small=.4, base=.5, base_384=.7, large=.2),
     'dwnet': dict(
         dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
@@ -41,6 +43,7 @@ _RATES = {
     'twins_pcpvt': dict(small=.2, base=.3, large=.5),
     'twins_svt': dict(small=.2, base=.3, large=.5),
     'vitae': dict(vitae_t=.1, vitae_6m=.1, vitae_13m=.1, vitae_s=.1),  # the script's default
+    'vit_c': dict(vit_c_1gf=0., vit_c_4gf=0., vit_c_18gf=0., vit_c_36gf=0., vit_c_72gf_in21k=0.),
     'vitae_v2': dict(vitaev2_s=.1, vitaev2_48m=.25, vitaev2_b=.4),
 }
 DROP_PATH: Dict[str, float] = {

@@ -2,10 +2,12 @@
 from typing import Callable, Optional
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .eager import runs_on_cpu
 from .patch import conv_map
+from .pointwise import Pointwise
 
 PIECE = 1 << 21
 """Hidden values that are computed at once on CPUs without gradients: more of them leave the caches, and every map takes
@@ -61,6 +63,37 @@ class ConvMlp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)"""
         return convolve_between(self.dwconv, x, lambda x: self.conv_act(self.fc1(x)), lambda x: self.fc2(self.act(x)))
+
+
+class NormedMlp(nn.Module):
+    """Linear, depth-wise 3x3 convolution, Linear, each with BatchNorm, and GELU between them: CeiT's and HRFormer's.
+
+    (B, H, W, C) -> (B, H, W, C)
+
+    Args:
+        dim: Channels of input and output.
+        hidden_dim: Channels between the two linears.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.fc1 = Pointwise(dim, hidden_dim)
+        self.norm1 = nn.BatchNorm2d(hidden_dim)
+        self.dw3x3 = nn.Conv2d(hidden_dim, hidden_dim, 3, padding=1, groups=hidden_dim)
+        self.norm2 = nn.BatchNorm2d(hidden_dim)
+        self.fc2 = Pointwise(hidden_dim, dim)
+        self.norm3 = nn.BatchNorm2d(dim)
+
+    def before(self, x: Tensor) -> Tensor:
+        return F.gelu(conv_map(self.norm1, self.fc1(x)))
+
+    def after(self, x: Tensor) -> Tensor:
+        return conv_map(self.norm3, self.fc2(F.gelu(conv_map(self.norm2, x))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:  # statistics are of the whole map
+            return self.after(conv_map(self.dw3x3, self.before(x)))
+        return convolve_between(self.dw3x3, x, self.before, self.after)
 
 
 def convolve_between(conv: nn.Conv2d, x: Tensor, before: Callable[[Tensor], Tensor],
