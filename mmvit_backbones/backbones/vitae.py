@@ -9,7 +9,7 @@ and the pyramid are this package's own, and so is what happens to images of othe
 zero-padded at the bottom and the right to multiples of 4, and the sizes of the other maps are what convolutions make of
 them, rounded up. Nothing else differs in the mathematics. The paper's ViTAE-S-Stage for detection is not published.
 """
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -234,7 +234,7 @@ class ViTAE(ColumnarBackbone):
         return () if self.stem_dims else ('cls_token', )
 
     @property
-    def pooled_norms(self) -> str:
+    def pooled_norms(self) -> Optional[str]:
         return None if self.stem_dims else 'last'
 
     def levels(self, out_indices: Sequence[int]) -> Sequence[int]:
