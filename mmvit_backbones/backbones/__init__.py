@@ -2,6 +2,7 @@
 from .base import Backbone
 from .cait import CaiT
 from .cswin import CSWinTransformer
+from .deepvit import DeepViT
 from .dwnet import DWNet
 from .elsa import ELSASwin
 from .fcvit import FCViT
@@ -25,8 +26,8 @@ from .vit import VisionTransformer
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
-    'Backbone', 'CaiT', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer',
-    'MSGTransformer', 'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
+    'Backbone', 'CaiT', 'CSWinTransformer', 'DeepViT', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer',
+    'HRFormer', 'MSGTransformer', 'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
     'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT', 'VisionTransformer',
     'ViTAEv2'
 ]
