@@ -12,6 +12,9 @@ _RATES = {
         cait_XXS24_224=.05, cait_XXS24=.05, cait_XXS36_224=.1, cait_XXS36=.1, cait_XS24=.05, cait_S24_224=.1, cait_S24=.1,
         cait_S36=.2, cait_M36=.3),  # recollected
     'cswin': dict(tiny=.2, small=.4, base=.5, base_384=.7, large=.2),
+    'deepvit': dict(
+        deepvit_S=.2, deepvit_L=.2, deepvit_L_384=.2, deepvit_patch16_224_re_attn_16b=.2, deepvit_patch16_224_re_attn_24b=.2,
+        deepvit_patch16_224_re_attn_32b=.2),
     'dwnet': dict(
         dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
         i_dynamic_dwnet_base=.5),
