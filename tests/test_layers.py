@@ -69,7 +69,7 @@ def test_relative_position_bias_of_another_window():
 def test_mixed_attention(monkeypatch, piece, mixed):
     """Results and gradients, whole and two queries at a time, and no map that is kept then."""
     if piece:
-        monkeypatch.setitem(mixed_attention.__globals__, 'PIECE', piece)
+        monkeypatch.setitem(mixed_attention.__globals__, 'MAPS', piece)
     torch.manual_seed(0)
     shapes = (2, 3, 5, 8), (2, 3, 7, 8), (2, 3, 7, 4), (3, 3), (3, ), (3, 3)
     q, k, v, after, bias, before = parts = [torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in shapes]

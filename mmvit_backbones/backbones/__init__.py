@@ -4,6 +4,7 @@ from .cait import CaiT
 from .ceit import CeiT
 from .cpvt import CPVT
 from .cswin import CSWinTransformer
+from .deepvit import DeepViT
 from .dwnet import DWNet
 from .elsa import ELSASwin
 from .fcvit import FCViT
@@ -29,8 +30,8 @@ from .vitae import ViTAE
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
-    'Backbone', 'CaiT', 'CeiT', 'CPVT', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer',
-    'MSGTransformer', 'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2',
-    'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT',
-    'VisionTransformer', 'ViTAE', 'ViTAEv2', 'ViTC'
+    'Backbone', 'CaiT', 'CeiT', 'CPVT', 'CSWinTransformer', 'DeepViT', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer',
+    'HRFormer', 'MSGTransformer', 'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT',
+    'ResTV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT',
+    'TwinsSVT', 'VisionTransformer', 'ViTAE', 'ViTAEv2', 'ViTC'
 ]

@@ -131,12 +131,21 @@ def _page(file: str, repository: str, licence: str, preprocess: Preprocess = Pre
     return Weights(file, None, f'https://github.com/{repository}', licence, data, preprocess=preprocess)
 
 
+def _halves(size: int, crop: float) -> Preprocess:
+    return Preprocess(size, crop, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+def _deepvit(file: str) -> Weights:
+    return _page(file, 'zhoudaquan/dvit_repo', 'MIT', _halves(224, 0.9))
+
+
 def _vitae(file: str) -> Weights:
     return _page(file, 'ViTAE-Transformer/ViTAE-Transformer', 'none', Preprocess(crop=0.9))
 
 
 # The names of HRFormer's files are as recollected; those of ViTAE's follow ViTAEv2's, unverified. CeiT's come in one
 # archive; their names are ours.
+# The names of HRFormer's files are as recollected, those of DeepViT's ours.
 ZOO: Dict[str, Weights] = {
     'cait/cait_XXS24_224': _cait('XXS24_224.pth'),
     'cait/cait_XXS24': _cait('XXS24_384.pth'),
@@ -161,6 +170,10 @@ ZOO: Dict[str, Weights] = {
     'cswin/large': _cswin('cswin_large_224.pth', 'ImageNet-22k, then 1k, 224'),
     'cswin/large_22k': _cswin('cswin_large_22k_224.pth', 'ImageNet-22k, 224', None),
     'cswin/large_384': _cswin('cswin_large_384.pth', 'ImageNet-22k, then 1k, 384', Preprocess(384, 1.)),
+    'deepvit/deepvit_S': _deepvit('deepvit_s.pth.tar'),
+    'deepvit/deepvit_L': _deepvit('deepvit_l.pth.tar'),
+    'deepvit/deepvit_patch16_224_re_attn_24b': _deepvit('deepvit_24b.pth.tar'),
+    'deepvit/deepvit_patch16_224_re_attn_32b': _deepvit('deepvit_32b.pth.tar'),
     'dwnet/dwnet_tiny': _page('dwnet_tiny.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'dwnet/dwnet_base': _page('dwnet_base.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'dwnet/dynamic_dwnet_tiny': _page('dynamic_dwnet_tiny.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
@@ -311,6 +324,8 @@ pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tun
 the authors trained on ImageNet-1k alone too, ``_384`` those after fine-tuning at 384 pixels where the variant stays the
 same, ``_moby`` weights trained without labels, ``_openmmlab`` weights that OpenMMLab has trained itself."""
 UNPUBLISHED: Dict[str, Preprocess] = {
+    'deepvit/deepvit_L_384': _halves(384, 1.),
+    'deepvit/deepvit_patch16_224_re_attn_16b': _halves(224, 0.9),
     'swin/tiny_c24_window8_256': Preprocess(256),
     't2t_vit/t2t_vit_14_resnext': Preprocess(crop=0.9),
     't2t_vit/t2t_vit_14_wide': Preprocess(crop=0.9),

@@ -14,6 +14,9 @@ _RATES = {
     'ceit': dict(ceit_t=.1, ceit_t_384=.1, ceit_s=.1, ceit_s_384=.1, ceit_b=.1),
     'cpvt': dict(cpvt_ti=.1, cpvt_ti_gap=.1, cpvt_s=.1, cpvt_s_gap=.1, cpvt_b=.1, cpvt_b_gap=.1),  # DeiT's
     'cswin': dict(tiny=.2, small=.4, base=.5, base_384=.7, large=.2),
+    'deepvit': dict(
+        deepvit_S=.2, deepvit_L=.2, deepvit_L_384=.2, deepvit_patch16_224_re_attn_16b=.2, deepvit_patch16_224_re_attn_24b=.2,
+        deepvit_patch16_224_re_attn_32b=.2),
     'dwnet': dict(
         dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
         i_dynamic_dwnet_base=.5),

@@ -11,8 +11,9 @@ from .eager import runs_on_cpu
 from .mlp import PIECE
 from .patch import conv_map
 
-GPU_PIECE = 1 << 25
-"""Values of maps that are there at once elsewhere than on CPUs: so few that they fit, so many that a GPU is busy."""
+MAPS = 1 << 25
+"""Values of attention's maps that are there at once where `PIECE` is not the limit: enough to keep a GPU busy. On CPUs, of
+smaller tensors that come and go while a graph is recorded, the C library gives little back."""
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor] = None, scale: Optional[float] = None) -> Tensor:
@@ -64,7 +65,7 @@ def mixed_attention(q: Tensor,
     """(after softmax(before (scale * q k^T)) + bias) v, with the heads side by side in the result.
 
     No fused kernel mixes maps. They are there for some queries at a time, and computed again in the backward pass where
-    these are not all: memory is linear in the queries, for half as much arithmetic again.
+    these are not all: memory is linear in the tokens, for a third more arithmetic.
 
     Args:
         q, k, v, scale: As for `attention`.
@@ -77,14 +78,12 @@ def mixed_attention(q: Tensor,
         (batch, queries, heads * d_v)
     """
     q = q * (q.shape[-1]**-.5 if scale is None else scale)
-    rows = max((PIECE if runs_on_cpu(q) else GPU_PIECE) // k.shape[:-1].numel(), 1)
-    if q.shape[2] <= rows:
-        out = _mixed_rows(q, k, v, after, before)
-    else:
-        call = _mixed_rows
-        if torch.is_grad_enabled():
-            call = partial(checkpoint, _mixed_rows, use_reentrant=False, preserve_rng_state=False)
-        out = torch.cat([call(part, k, v, after, before) for part in q.split(rows, 2)], 2)
+    limit = PIECE if runs_on_cpu(q) and not torch.is_grad_enabled() else MAPS
+    pieces = min(-(-q[..., 0].numel() * k.shape[2] // limit), q.shape[2])
+    call = _mixed_rows
+    if pieces > 1 and torch.is_grad_enabled():
+        call = partial(checkpoint, _mixed_rows, use_reentrant=False, preserve_rng_state=False)
+    out = torch.cat([call(part, k, v, after, before) for part in q.chunk(pieces, 2)], 2)
     out = out + bias.view(-1, 1, 1) * v.sum(2, keepdim=True)
     return out.transpose(1, 2).flatten(2)
 
