@@ -109,6 +109,12 @@ def _t2t_openmmlab(file: str) -> Weights:
     return Weights(file, None, page, 'Apache-2.0', 'ImageNet-1k, 224', others, Preprocess(crop=0.9))
 
 
+def _tnt(file: str, page: str, tag: str, *others: str) -> Weights:
+    url = f'https://github.com/{page}/releases/download/{tag}/{file}'
+    preprocess = Preprocess(crop=0.9, mean=(0.5, ) * 3, std=(0.5, ) * 3)
+    return Weights(file, url, f'https://github.com/{page}/releases/tag/{tag}', 'Apache-2.0', 'ImageNet-1k, 224', others, preprocess)
+
+
 def _twins(file: str, *others: str) -> Weights:
     return replace(_page(file, 'Meituan-AutoML/Twins', 'Apache-2.0'), others=others)
 
@@ -260,6 +266,11 @@ ZOO: Dict[str, Weights] = {
     't2t_vit/t2t_vit_t_19_openmmlab': _t2t_openmmlab('t2t-vit-t-19_8xb64_in1k_20211214-7f5e3aaf.pth'),
     't2t_vit/t2t_vit_t_24': _page('t2t_vit_t_24.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
     't2t_vit/t2t_vit_t_24_openmmlab': _t2t_openmmlab('t2t-vit-t-24_8xb64_in1k_20211214-b2a68ae3.pth'),
+    'tnt/tnt_s': _tnt('tnt_s_81.5.pth.tar', 'huawei-noah/Efficient-AI-Backbones', 'tnt'),
+    'tnt/tnt_s_legacy':
+        _tnt('tnt_s_patch16_224.pth.tar', 'contrastive/pytorch-image-models', 'TNT',
+            f'{_OPENMMLAB}/tnt/tnt-small-p16_3rdparty_in1k_20210903-c56ee7df.pth'),
+    'tnt/tnt_b': _tnt('tnt_b_82.9.pth.tar', 'huawei-noah/Efficient-AI-Backbones', 'tnt'),
     'twins_pcpvt/small':
         _twins('pcpvt_small.pth', f'{_TIMM}/twins_pcpvt_small-e70e7e7a.pth',
             f'{_OPENMMLAB}/twins/twins-pcpvt-small_3rdparty_8xb128_in1k_20220126-ef23c132.pth'),
@@ -281,12 +292,14 @@ ZOO: Dict[str, Weights] = {
 pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning, ``_22kto1k`` those after it where
 the authors trained on ImageNet-1k alone too, ``_384`` those after fine-tuning at 384 pixels where the variant stays the
 same, ``_moby`` weights trained without labels, ``_openmmlab`` weights that OpenMMLab has trained itself."""
-UNPUBLISHED: Dict[str, Preprocess] = {
+UNPUBLISHED: Dict[str, Optional[Preprocess]] = {
     'swin/tiny_c24_window8_256': Preprocess(256),
     't2t_vit/t2t_vit_14_resnext': Preprocess(crop=0.9),
     't2t_vit/t2t_vit_14_wide': Preprocess(crop=0.9),
+    'tnt/tnt_ti': None,
 }
-"""The same of variants whose weights nobody has published, where it differs from ``Preprocess()``."""
+"""The same of variants whose weights nobody has published, where it differs from ``Preprocess()``; None where it is not
+known."""
 
 
 def weights_folder() -> Path:
