@@ -6,7 +6,7 @@ from .drop import DropPath, drop_path_rates
 from .groups import Groups, crop_bias, group_attention, group_tokens, list_windows, reorder, sort_windows
 from .init import init_conv_fan_out
 from .mlp import ConvMlp, Mlp, convolve_between
-from .norm import GroupNorm1
+from .norm import GroupNorm1, fold
 from .patch import ConvEmbed, PatchEmbed, PatchMerging, conv_map, merge_neighbours
 from .pointwise import Pointwise
 from .position import (DecomposedPosition, PositionalEncodingGenerator, RelativePositionBias, relative_index,
@@ -18,7 +18,7 @@ from .windows import merge_windows, pad_to_multiple, split_windows
 
 __all__ = [
     'attention', 'conv_map', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias', 'DecomposedPosition',
-    'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1',
+    'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'fold', 'group_attention', 'group_tokens', 'GroupNorm1',
     'Groups', 'init_conv_fan_out', 'LayerScaleBlock', 'list_windows', 'MaxPool', 'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast',
     'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock',
     'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention',
