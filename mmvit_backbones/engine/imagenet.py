@@ -16,6 +16,8 @@ _RATES = {
     'fcvit': dict(tiny=.1, b12=.1, b24=.1, b48=.2),
     'gg_transformer': dict(gg_tiny=.2, gg_small=.3),  # recollected
     'hrformer': dict(hrformer_t=0., hrformer_s=0., hrformer_b=.2),
+    'localvit': dict(
+        localvit_t=.1, localvit_t_se4=.1, localvit_s=.1, localvit_t2t=.1, localvit_tnt=.1, localvit_pvt=.1, localvit_swin=.1),
     'msg_transformer': dict(tiny=.1, small=.3, base=.5),
     'mvit_v2': dict(tiny=.1, small=.1, base=.3),
     'p2t': dict(tiny=.1, small=.1, base=.3, large=.3),
