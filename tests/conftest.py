@@ -23,8 +23,6 @@ SMALLEST = {}
 for _name in list_backbones():
     SMALLEST.setdefault(_name.split('/')[0], _name)
 """{family: name of its first, smallest variant}"""
-COLUMNS = [_family for _family, _name in SMALLEST.items() if issubclass(MODELS.get(list_backbones()[_name]['type']), ColumnarBackbone)]
-"""The columnar families; their records hold places inside the network, which test_columns.py compares."""
 
 
 def config(name):
@@ -40,6 +38,11 @@ def build(name, **options):
 
 def backbone_class(name):
     return MODELS.get(config(name)['type'])
+
+
+def is_column(name):
+    """Whether it is columnar; records of columns hold places inside the network, which test_columns.py compares."""
+    return issubclass(backbone_class(name), ColumnarBackbone)
 
 
 def records(family=None):

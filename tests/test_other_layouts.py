@@ -110,6 +110,26 @@ def test_classifier_of_timm(name, theirs):
         assert torch.allclose(model(image)[0], expected, atol=1e-4 * expected.std())
 
 
+@pytest.mark.parametrize('package', ['timm', 'mmpretrain'])
+def test_earlier_implementation_of_tnt(package):
+    """Class tokens of four blocks."""
+    module = pytest.importorskip('timm' if package == 'timm' else 'mmpretrain.models')
+    if package == 'timm':
+        theirs = randomise(module.create_model('tnt_s_legacy_patch16_224', depth=4, num_classes=0))
+    else:
+        arch = dict(embed_dims_outer=384, embed_dims_inner=24, num_layers=4, num_heads_outer=6, num_heads_inner=4)
+        with DefaultScope.overwrite_default_scope(package):
+            theirs = randomise(MODELS.build(dict(type='mmpretrain.TNT', arch=arch)))
+    row = backbone_class('tnt/tnt_s_legacy').archs['tnt_s_legacy']
+    model = build('tnt/tnt_s_legacy', arch=dict(row, depths=(1, 1, 1, 1)), out_type='pooled')
+    model.load_state_dict(theirs.state_dict())
+    image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = theirs(image)
+        expected = expected if package == 'timm' else expected[0]
+        assert torch.allclose(model(image)[0], expected, atol=1e-4 * expected.std())
+
+
 @pytest.mark.parametrize('package, name, expected', [
     ('timm', 'swin/tiny', 'swin_tiny_patch4_window7_224'),
     ('timm', 'swin/base_window12_384', 'swin_base_patch4_window12_384'),

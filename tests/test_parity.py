@@ -1,7 +1,7 @@
 """Our numbers are the authors'."""
 import pytest
 import torch
-from conftest import COLUMNS, authors_state, backbone_class, build, read_record, records
+from conftest import authors_state, backbone_class, build, is_column, read_record, records
 from parity import compare, image
 
 from mmvit_backbones.checkpoints import convert
@@ -20,7 +20,7 @@ a rounding error changes their order. ResT divides differences of attention weig
 authors' own formulas are as far from those in float64 as from the tolerance."""
 
 LISTS = ('cases', 'derived_cases', 'extra_cases')
-CASES = [(name, path, kind, i) for name, path in records() if path.parent.name not in COLUMNS for kind in LISTS
+CASES = [(name, path, kind, i) for name, path in records() if not is_column(name) for kind in LISTS
          for i in range(len(read_record(path).get(kind, ())))]
 
 

@@ -104,7 +104,7 @@ def test_rows_fit_their_config(name):
         assert MODELS.get(backbone.type) is cls
         spec = cls.archs[backbone.arch] if isinstance(backbone.arch, str) else backbone.arch
         assert all(spec[key] == cls.archs[row.arch][key] for key in ('dims', 'depths')) if row.window else backbone.arch == row.arch
-        assert name.startswith(dict(semantic_fpn='semfpn').get(row.method, row.method.replace('mask_rcnn', 'maskrcnn')) + '_')
+        assert name.startswith(dict(semantic_fpn='semfpn').get(row.method, row.method.replace('_rcnn', 'rcnn')) + '_')
         weights = (cfg.model.backbone.get('init_cfg') or {}).get('checkpoint', '')
         assert weights.endswith('_moby') == (row.pretrain == 'moby')
         assert row.pretrain != 'in22k' or weights.endswith('_22k') or '_22k' not in row.variant

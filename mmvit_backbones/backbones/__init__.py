@@ -10,6 +10,7 @@ from .elsa import ELSASwin
 from .fcvit import FCViT
 from .gg_transformer import GGTransformer
 from .hrformer import HRFormer
+from .localvit import LocalViT, LocalViTPVT, LocalViTSwin, LocalViTT2T, LocalViTTNT
 from .msg_transformer import MSGTransformer
 from .mvit_v2 import MViTv2
 from .p2t import P2T
@@ -22,6 +23,7 @@ from .shuffle_transformer import ShuffleTransformer
 from .swin import SwinTransformer
 from .swin_v2 import SwinTransformerV2
 from .t2t_vit import T2TViT
+from .tnt import TNT
 from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 from .vit import VisionTransformer
@@ -31,7 +33,8 @@ from .vitae_v2 import ViTAEv2
 
 __all__ = [
     'Backbone', 'CaiT', 'CeiT', 'CPVT', 'CSWinTransformer', 'DeepViT', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer',
-    'HRFormer', 'MSGTransformer', 'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT',
-    'ResTV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT',
-    'TwinsSVT', 'VisionTransformer', 'ViTAE', 'ViTAEv2', 'ViTC'
+    'HRFormer', 'LocalViT', 'LocalViTPVT', 'LocalViTSwin', 'LocalViTT2T', 'LocalViTTNT', 'MSGTransformer', 'MViTv2',
+    'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer', 'ShuffleTransformer',
+    'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TNT', 'TwinsPCPVT', 'TwinsSVT', 'VisionTransformer', 'ViTAE',
+    'ViTAEv2', 'ViTC'
 ]

@@ -142,6 +142,8 @@ class Backbone(BaseModule):
     one after the other."""
     other_layouts: Dict[str, Sequence[tuple]] = {}
     """{whose: the same for their keys}; "OpenMMLab's" are unpacked first (`checkpoints.openmmlab`)."""
+    in_proj: Tuple[str, str] = ('q', 'kv')
+    """What OpenMMLab's ``in_proj`` of attention is here, a letter for each of queries, keys and values."""
     refused: Dict[str, Tuple[str, str]] = {}
     """{published variant that has no model here: (regular expression of a key that only its file has, the reason)}"""
 

@@ -8,14 +8,14 @@ image; those of a position from models/idynamic.py there, the classifier. The na
 2e2327c, which the published weights were trained with; the newest one does not run.
 """
 from functools import partial
-from typing import Sequence, Tuple
+from typing import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import (DepthwiseConv, DropPath, Mlp, PatchEmbed, PatchMerging, conv_map, depthwise_conv, pad_to_multiple,
-                      varying_conv)
+from ..layers import (DepthwiseConv, DropPath, Mlp, PatchEmbed, PatchMerging, conv_map, depthwise_conv, fold,
+                      pad_to_multiple, varying_conv)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -122,13 +122,6 @@ class SpatialMixer(nn.Module):
         else:
             x = self.bn(self.conv(x))
         return F.conv2d(x[:, :, :H, :W].relu(), *fold(self.conv2, self.bn2)).permute(0, 2, 3, 1)
-
-
-def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tuple[Tensor, Tensor]:
-    """Weight and bias of the convolution that is ``conv``, then ``norm`` with the statistics that it has."""
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
-    return conv.weight * scale[:, None, None, None], torch.addcmul(norm.bias, bias, scale)
 
 
 class DWBlock(nn.Module):

@@ -8,7 +8,7 @@ the same. One deviation: they compare the number of tokens with the first stage'
 and so fail at some sizes (448x448) and take a table as it is for others (28x112 tokens); here a table is resized
 wherever its size is not the map's, which is the same function at all other sizes.
 """
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +56,9 @@ class PositionedEmbed(ConvEmbed):
 
 
 class ClassTokenStage(Stage):
-    """The last stage of the classifier: a class token joins the others, (B, H, W, C) -> (B, 1, 1 + H' * W', C).
+    """The last stage of the classifier: a class token joins the others.
+
+    (B, H, W, C) -> (B, 1, 1 + H' * W', C) and (H', W'), which the blocks get, too.
 
     Args:
         blocks, with_cp: As `Stage`.
@@ -68,13 +70,15 @@ class ClassTokenStage(Stage):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, downsample.pos_embed.shape[-1]))
         nn.init.trunc_normal_(self.cls_token, std=.02)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.downsample(x).flatten(1, 2)
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tuple[int, int]]:
+        x = self.downsample(x)
+        size = tuple(x.shape[1:3])
+        x = x.flatten(1, 2)
         cls_token = self.cls_token + self.downsample.pos_embed[:, :1]
         x = torch.cat([cls_token.expand(len(x), -1, -1), x], dim=1).unsqueeze(1)
         for block in self.blocks:
-            x = self.run(block, x)
-        return x
+            x = self.run(block, x, size)
+        return x, size
 
 
 @MODELS.register_module()
@@ -104,19 +108,28 @@ class PyramidVisionTransformer(Backbone):
     def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:
         spec, dim = self.spec, self.spec['dims'][i]
         blocks = [
-            PreNormBlock(dim, SpatialReductionAttention(dim, spec['num_heads'][i], spec['sr_ratios'][i]),
-                         Mlp(dim, int(dim * spec['mlp_ratios'][i])), rate, BLOCK_EPS) for rate in drop_path
+            self.build_block(i, SpatialReductionAttention(dim, spec['num_heads'][i], spec['sr_ratios'][i]), rate)
+            for rate in drop_path
         ]
-        if i == len(spec['depths']) - 1 and self.out_type == 'pooled':
+        if self.has_class_token(i):
             return ClassTokenStage(blocks, self._embed(i, spec['dims'][i - 1], 2), self.with_cp)
         return Stage(blocks, self._embed(i, spec['dims'][i - 1], 2) if i else None, self.with_cp)
+
+    def build_block(self, i: int, attn: nn.Module, drop_path: float) -> nn.Module:
+        """A block of stage i around its attention."""
+        dim = self.spec['dims'][i]
+        return PreNormBlock(dim, attn, Mlp(dim, int(dim * self.spec['mlp_ratios'][i])), drop_path, BLOCK_EPS)
+
+    def has_class_token(self, i: int) -> bool:
+        """Whether stage i has one."""
+        return self.out_type == 'pooled' and i == len(self.spec['depths']) - 1
 
     def build_norm(self, i: int) -> nn.Module:
         return nn.LayerNorm(self.spec['dims'][i], eps=BLOCK_EPS)
 
-    def pool(self, x: Tensor) -> Tensor:
+    def pool(self, x: Tuple[Tensor, Tuple[int, int]]) -> Tensor:
         """The normed class token."""
-        return self.norm(x[:, 0, 0])
+        return self.norm(x[0][:, 0, 0])
 
     def _embed(self, i: int, in_dim: int, stride: int) -> nn.Module:
         last = i == len(self.spec['depths']) - 1

@@ -67,13 +67,18 @@ class SwinTransformer(Backbone):
         return PatchEmbed(self.in_channels, self.spec['dims'][0])
 
     def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:
-        dims, heads, window, ratio = (self.spec[key] for key in ('dims', 'num_heads', 'window', 'mlp_ratio'))
+        dims, heads, window = (self.spec[key] for key in ('dims', 'num_heads', 'window'))
         downsample = PatchMerging(dims[i - 1], dims[i]) if i else None
         blocks = []
         for rate in drop_path:
             attn = ShiftedWindowAttention(dims[i], heads[i], RelativePositionBias((window, window), heads[i]))
-            blocks.append(PreNormBlock(dims[i], attn, Mlp(dims[i], int(dims[i] * ratio)), rate))
+            blocks.append(self.build_block(i, attn, rate))
         return SwinStage(blocks, downsample, self.with_cp, window, shift_always=self.out_type == 'featmap')
+
+    def build_block(self, i: int, attn: nn.Module, drop_path: float) -> nn.Module:
+        """A block of stage i around its attention."""
+        dim = self.spec['dims'][i]
+        return PreNormBlock(dim, attn, Mlp(dim, int(dim * self.spec['mlp_ratio'])), drop_path)
 
     rename = (
         (r'^layers\.(\d)\.downsample\.', lambda match: f'stages.{int(match[1]) + 1}.downsample.'),

@@ -128,8 +128,10 @@ class TokenBlock(nn.Module):
         qkv = self.qkv(x, self.norm1)
         v, out = self.attend(qkv.flatten(1, 2))
         x = v + self.drop(self.proj(out))
-        x = x + self.drop(self.mlp(self.norm2(x)))
-        return x.view(*qkv.shape[:3], TOKEN_DIM)
+        return self.feed_forward(x.view(*qkv.shape[:3], TOKEN_DIM))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        return x + self.drop(self.mlp(self.norm2(x)))
 
 
 class Performer(TokenBlock):

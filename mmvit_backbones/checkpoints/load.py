@@ -326,7 +326,7 @@ def _best_reading(cls: type, spec: dict, own: Mapping, found: Mapping, prefix: O
         inside = {key: value for key, value in found.items() if key.startswith(start)}
         outside = [key for key in found if not key.startswith(start)]
         for layout, rules in (("this package's", ()), *cls.layouts(spec).items()):
-            values = unpack(inside) if layout == OPENMMLAB else inside
+            values = unpack(inside, cls.in_proj) if layout == OPENMMLAB else inside
             renamed = {key: _rename(key[len(start):], rules) for key in values}
             for key, name in renamed.items():
                 if name is not None and name not in own and _matches(left_out, name):

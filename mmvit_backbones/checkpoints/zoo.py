@@ -116,6 +116,12 @@ def _t2t_openmmlab(file: str) -> Weights:
     return Weights(file, None, page, 'Apache-2.0', 'ImageNet-1k, 224', others, Preprocess(crop=0.9))
 
 
+def _tnt(file: str, page: str, tag: str, *others: str) -> Weights:
+    url = f'https://github.com/{page}/releases/download/{tag}/{file}'
+    preprocess = Preprocess(crop=0.9, mean=(0.5, ) * 3, std=(0.5, ) * 3)
+    return Weights(file, url, f'https://github.com/{page}/releases/tag/{tag}', 'Apache-2.0', 'ImageNet-1k, 224', others, preprocess)
+
+
 def _twins(file: str, *others: str) -> Weights:
     return replace(_page(file, 'Meituan-AutoML/Twins', 'Apache-2.0'), others=others)
 
@@ -188,6 +194,12 @@ ZOO: Dict[str, Weights] = {
     'hrformer/hrformer_t': _page('hrt_tiny.pth', 'HRNet/HRFormer', 'MIT'),
     'hrformer/hrformer_s': _page('hrt_small.pth', 'HRNet/HRFormer', 'MIT'),
     'hrformer/hrformer_b': _page('hrt_base.pth', 'HRNet/HRFormer', 'MIT'),
+    'localvit/localvit_t': _page('localvit_t.pth', 'ofsoundof/LocalViT', 'MIT'),
+    'localvit/localvit_t_se4': _page('localvit_t_se4.pth', 'ofsoundof/LocalViT', 'MIT'),
+    'localvit/localvit_s': _page('localvit_s.pth', 'ofsoundof/LocalViT', 'MIT'),
+    'localvit/localvit_tnt': _page('localvit_tnt.pth', 'ofsoundof/LocalViT', 'MIT'),
+    'localvit/localvit_pvt': _page('localvit_pvt.pth', 'ofsoundof/LocalViT', 'MIT'),
+    'localvit/localvit_swin': _page('localvit_swin.pth', 'ofsoundof/LocalViT', 'MIT'),
     'p2t/tiny': _page('p2t_tiny.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/small': _page('p2t_small.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/base': _page('p2t_base.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
@@ -296,6 +308,11 @@ ZOO: Dict[str, Weights] = {
     't2t_vit/t2t_vit_t_19_openmmlab': _t2t_openmmlab('t2t-vit-t-19_8xb64_in1k_20211214-7f5e3aaf.pth'),
     't2t_vit/t2t_vit_t_24': _page('t2t_vit_t_24.pth.tar', 'yitu-opensource/T2T-ViT', 'Clear BSD', Preprocess(crop=0.9)),
     't2t_vit/t2t_vit_t_24_openmmlab': _t2t_openmmlab('t2t-vit-t-24_8xb64_in1k_20211214-b2a68ae3.pth'),
+    'tnt/tnt_s': _tnt('tnt_s_81.5.pth.tar', 'huawei-noah/Efficient-AI-Backbones', 'tnt'),
+    'tnt/tnt_s_legacy':
+        _tnt('tnt_s_patch16_224.pth.tar', 'contrastive/pytorch-image-models', 'TNT',
+            f'{_OPENMMLAB}/tnt/tnt-small-p16_3rdparty_in1k_20210903-c56ee7df.pth'),
+    'tnt/tnt_b': _tnt('tnt_b_82.9.pth.tar', 'huawei-noah/Efficient-AI-Backbones', 'tnt'),
     'twins_pcpvt/small':
         _twins('pcpvt_small.pth', f'{_TIMM}/twins_pcpvt_small-e70e7e7a.pth',
             f'{_OPENMMLAB}/twins/twins-pcpvt-small_3rdparty_8xb128_in1k_20220126-ef23c132.pth'),
@@ -332,8 +349,11 @@ UNPUBLISHED: Dict[str, Preprocess] = {
     'vitae/vitae_13m': Preprocess(crop=0.9),
     **{f'vit_c/{variant}': Preprocess(interpolation='bilinear')
        for variant in ('vit_c_1gf', 'vit_c_4gf', 'vit_c_18gf', 'vit_c_36gf', 'vit_c_72gf_in21k')},
+UNPUBLISHED: Dict[str, Optional[Preprocess]] = {
+    'tnt/tnt_ti': None,
 }
-"""The same of variants whose weights nobody has published, where it differs from ``Preprocess()``."""
+"""The same of variants whose weights nobody has published, where it differs from ``Preprocess()``; None where it is not
+known."""
 
 
 def weights_folder() -> Path:

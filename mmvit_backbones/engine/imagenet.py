@@ -24,6 +24,8 @@ _RATES = {
     'fcvit': dict(tiny=.1, b12=.1, b24=.1, b48=.2),
     'gg_transformer': dict(gg_tiny=.2, gg_small=.3),  # recollected
     'hrformer': dict(hrformer_t=0., hrformer_s=0., hrformer_b=.2),
+    'localvit': dict(
+        localvit_t=.1, localvit_t_se4=.1, localvit_s=.1, localvit_t2t=.1, localvit_tnt=.1, localvit_pvt=.1, localvit_swin=.1),
     'msg_transformer': dict(tiny=.1, small=.3, base=.5),
     'mvit_v2': dict(tiny=.1, small=.1, base=.3),
     'p2t': dict(tiny=.1, small=.1, base=.3, large=.3),
@@ -43,6 +45,7 @@ _RATES = {
     't2t_vit': dict(
         t2t_vit_7=.1, t2t_vit_10=.1, t2t_vit_12=.1, t2t_vit_14=.1, t2t_vit_14_384=.1, t2t_vit_14_resnext=.1,
         t2t_vit_14_wide=.1, t2t_vit_19=.1, t2t_vit_24=.1, t2t_vit_t_14=.1, t2t_vit_t_19=.1, t2t_vit_t_24=.1),
+    'tnt': dict(tnt_ti=.1, tnt_s=.1, tnt_s_legacy=.1, tnt_b=.1),
     'twins_pcpvt': dict(small=.2, base=.3, large=.5),
     'twins_svt': dict(small=.2, base=.3, large=.5),
     'vitae': dict(vitae_t=.1, vitae_6m=.1, vitae_13m=.1, vitae_s=.1),  # the script's default

@@ -6,7 +6,7 @@ from .drop import DropPath, drop_path_rates
 from .groups import Groups, crop_bias, group_attention, group_tokens, list_windows, reorder, sort_windows
 from .init import init_conv_fan_out
 from .mlp import ConvMlp, Mlp, NormedMlp, convolve_between
-from .norm import GroupNorm1
+from .norm import GroupNorm1, fold
 from .patch import ConvEmbed, PatchEmbed, PatchMerging, conv_map, merge_neighbours
 from .performer import random_directions, random_feature_attention
 from .pointwise import Pointwise
@@ -19,10 +19,11 @@ from .windows import merge_windows, pad_to_multiple, split_windows
 
 __all__ = [
     'attention', 'conv_map', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias', 'DecomposedPosition',
-    'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1',
-    'Groups', 'init_conv_fan_out', 'LayerScaleBlock', 'list_windows', 'MaxPool', 'merge_neighbours', 'merge_windows',
-    'mix_heads', 'mixed_attention', 'Mlp', 'no_autocast', 'NormedMlp', 'pad_to_multiple', 'PatchEmbed', 'PatchMerging',
-    'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock', 'random_directions', 'random_feature_attention',
-    'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention',
-    'sort_windows', 'SpatialReductionAttention', 'split_windows', 'Upsample', 'varying_conv', 'widen'
+    'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'fold', 'group_attention', 'group_tokens',
+    'GroupNorm1', 'Groups', 'init_conv_fan_out', 'LayerScaleBlock', 'list_windows', 'MaxPool', 'merge_neighbours',
+    'merge_windows', 'mix_heads', 'mixed_attention', 'Mlp', 'no_autocast', 'NormedMlp', 'pad_to_multiple', 'PatchEmbed',
+    'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock', 'random_directions',
+    'random_feature_attention', 'relative_index', 'RelativePositionBias', 'reorder', 'resize_position',
+    'shifted_windows', 'ShiftedWindowAttention', 'sort_windows', 'SpatialReductionAttention', 'split_windows',
+    'Upsample', 'varying_conv', 'widen'
 ]

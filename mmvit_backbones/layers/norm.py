@@ -1,4 +1,6 @@
-"""Normalisation that PyTorch has no channels-last kernel for."""
+"""Normalisation that PyTorch has no channels-last kernel for, or that a convolution can take over."""
+from typing import Tuple
+
 import torch
 from torch import Tensor, nn
 
@@ -24,3 +26,10 @@ class GroupNorm1(nn.GroupNorm):
         centred = centred - centred.mean((1, 2, 3), keepdim=True)
         var = centred.square().mean((1, 2, 3), keepdim=True)
         return torch.addcmul(self.bias, centred, self.weight * (var + self.eps).rsqrt()).to(x.dtype)
+
+
+def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution that is ``conv``, then ``norm`` with the statistics that it has."""
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
+    return conv.weight * scale[:, None, None, None], torch.addcmul(norm.bias, bias, scale)

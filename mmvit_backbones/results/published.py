@@ -13,12 +13,12 @@ Number = Union[int, float]
 FOLDER = Path(__file__).parent / 'papers'
 TASKS = 'imagenet', 'coco', 'ade20k'
 METHODS: Dict[str, str] = {
-    'mask_rcnn': 'Mask R-CNN', 'cascade_mask_rcnn': 'Cascade Mask R-CNN', 'retinanet': 'RetinaNet',
-    'upernet': 'UPerNet', 'semantic_fpn': 'Semantic FPN', 'ocrnet': 'OCRNet'
+    'mask_rcnn': 'Mask R-CNN', 'cascade_mask_rcnn': 'Cascade Mask R-CNN', 'faster_rcnn': 'Faster R-CNN',
+    'retinanet': 'RetinaNet', 'upernet': 'UPerNet', 'semantic_fpn': 'Semantic FPN', 'ocrnet': 'OCRNet'
 }  # yapf: disable
 """{method: its name in print} of the methods that have configs here."""
 OTHER_METHODS: Dict[str, str] = {
-    'atss': 'ATSS', 'detr': 'DETR', 'faster_rcnn': 'Faster R-CNN', 'gfl': 'GFL', 'htc_plus_plus': 'HTC++',
+    'atss': 'ATSS', 'detr': 'DETR', 'gfl': 'GFL', 'htc_plus_plus': 'HTC++',
     'mask_reppoints_v2': 'Mask RepPoints v2', 'reppoints_v2': 'RepPoints v2', 'sparse_rcnn': 'Sparse R-CNN',
     'dpt': 'DPT', 'segmenter_linear': 'Segmenter, linear', 'segmenter_mask': 'Segmenter, mask transformer',
     'setr_mla': 'SETR-MLA', 'setr_naive': 'SETR-Naive', 'setr_pup': 'SETR-PUP', 'trans2seg': 'Trans2Seg',

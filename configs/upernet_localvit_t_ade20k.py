@@ -1,0 +1,19 @@
+"""UPerNet, LocalViT-T, ADE20K, 160k. Nothing is published for segmentation with this family.
+
+    tools/dist_train.sh configs/upernet_localvit_t_ade20k.py 8
+
+Chosen: the recipe of most transformer backbones, so that they can be compared under one; drop path 0.1, that of
+classification. Weight decay spares class token and positions, too, as in the authors' code. The levels are those of
+the backbone's default pyramid.
+"""
+_base_ = ['_base_/upernet.py', '_base_/ade20k_160k.py']
+model = dict(
+    backbone=dict(
+        type='mmvit_backbones.LocalViT',
+        arch='localvit_t',
+        drop_path_rate=0.1,
+        init_cfg=dict(type='Pretrained', checkpoint='mmvit://localvit/localvit_t')),
+    decode_head=dict(in_channels=[192, 192, 192, 192]),
+    auxiliary_head=dict(in_channels=192))
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=dict(cls_token=dict(decay_mult=0.), pos_embed=dict(decay_mult=0.))))
