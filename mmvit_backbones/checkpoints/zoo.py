@@ -340,17 +340,16 @@ ZOO: Dict[str, Weights] = {
 pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning, ``_22kto1k`` those after it where
 the authors trained on ImageNet-1k alone too, ``_384`` those after fine-tuning at 384 pixels where the variant stays the
 same, ``_moby`` weights trained without labels, ``_openmmlab`` weights that OpenMMLab has trained itself."""
-UNPUBLISHED: Dict[str, Preprocess] = {
+UNPUBLISHED: Dict[str, Optional[Preprocess]] = {
     'deepvit/deepvit_L_384': _halves(384, 1.),
     'deepvit/deepvit_patch16_224_re_attn_16b': _halves(224, 0.9),
     'swin/tiny_c24_window8_256': Preprocess(256),
     't2t_vit/t2t_vit_14_resnext': Preprocess(crop=0.9),
     't2t_vit/t2t_vit_14_wide': Preprocess(crop=0.9),
-    'vitae/vitae_13m': Preprocess(crop=0.9),
+    'tnt/tnt_ti': None,
     **{f'vit_c/{variant}': Preprocess(interpolation='bilinear')
        for variant in ('vit_c_1gf', 'vit_c_4gf', 'vit_c_18gf', 'vit_c_36gf', 'vit_c_72gf_in21k')},
-UNPUBLISHED: Dict[str, Optional[Preprocess]] = {
-    'tnt/tnt_ti': None,
+    'vitae/vitae_13m': Preprocess(crop=0.9),
 }
 """The same of variants whose weights nobody has published, where it differs from ``Preprocess()``; None where it is not
 known."""
