@@ -37,6 +37,10 @@ _RATES = {
         t2t_vit_14_wide=.1, t2t_vit_19=.1, t2t_vit_24=.1, t2t_vit_t_14=.1, t2t_vit_t_19=.1, t2t_vit_t_24=.1),
     'twins_pcpvt': dict(small=.2, base=.3, large=.5),
     'twins_svt': dict(small=.2, base=.3, large=.5),
+    'vit': {
+        f'vit_{name}_patch16_{size}': rate
+        for name, rate in (('tiny', 0.), ('small', 0.), ('base', 0.), ('large', .1)) for size in (224, 384)
+    },
     'vitae_v2': dict(vitaev2_s=.1, vitaev2_48m=.25, vitaev2_b=.4),
 }
 DROP_PATH: Dict[str, float] = {
