@@ -66,7 +66,7 @@ class VisionTransformer(ColumnarBackbone):
         global_blocks: Numbers, from 0, of the blocks that attend to all tokens in spite of a ``window``.
 
     Raises:
-        ValueError: ``global_blocks`` without a ``window``, or of a number that no block has.
+        ValueError: A ``window`` without tokens, ``global_blocks`` without a window, or of a number that no block has.
     """
 
     family = 'vit'
@@ -87,6 +87,7 @@ class VisionTransformer(ColumnarBackbone):
         return self.tokens if self.window is None else ()
 
     def build_patch_embed(self) -> nn.Module:
+        self._check(self.window is None or self.window >= 1, 'a window of at least one token', self.window)
         self._check(
             set(self.global_blocks) <= set(range(sum(self.spec['depths']) if self.window is not None else 0)),
             'global_blocks to be numbers of blocks, beside a window', self.global_blocks)
