@@ -227,7 +227,8 @@ def arrays(objects):
     found = {what: as_npz(('sound.npy', sound), ('x.npy', content)) for what, content in bad.items()}
     found['objects among arrays'] = as_npz(('sound.npy', sound), ('x.npy', objects))
     found['two of one name'] = as_npz(('x.npy', sound), ('x.npy', sound))
-    found['compressed'] = as_npz(('x.npy', as_npy(described('|u1', '(10000000,)'), bytes(10_000_000))), compression=zipfile.ZIP_DEFLATED)
+    large = as_npy(described('|u1', '(10000000,)'), bytes(10_000_000))
+    found['compressed'] = as_npz(('x.npy', large), compression=zipfile.ZIP_DEFLATED)
     found['something else in it'] = as_npz(('x.npy', sound), ('data.pkl', b'N.'))
     found['damage'] = as_npz(('x.npy', as_npy(described('<f4', '(1,)'), b'abcd'))).replace(b'abcd', b'abce')
     return found

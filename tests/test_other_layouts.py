@@ -58,7 +58,10 @@ THEIRS = {
 }
 DEPTHS = {'t2t_vit': (1, 1, 0, 0), 'vit': (1, 1, 1, 1)}
 """{family: blocks a stage, where it is not two}"""
-OPTIONS = {'twins_svt': dict(padding='mask'), 'mvit_v2': dict(out_type='pooled'), 't2t_vit': dict(pyramid=None), 'vit': dict(pyramid='raw')}
+OPTIONS = {
+    'twins_svt': dict(padding='mask'), 'mvit_v2': dict(out_type='pooled'), 't2t_vit': dict(pyramid=None),
+    'vit': dict(pyramid='raw')
+}
 """{family: of our backbone, for what OpenMMLab's computes}; their MViTv2 is a classifier, without windows."""
 
 
