@@ -4,9 +4,9 @@
     tools/dist_train.sh configs/upernet_vit_b_ln_mln_ade20k.py 8
 
 Published: optimizer, schedule, crop size, drop path, neck, heads. Weight decay spares positions and the class token, but
-not the backbone's norms. The norm behind the last block
-is on its level alone. Chosen: the weights, those that the published config's base names; it names a local file
-itself. The table of positions keeps its size; theirs is enlarged before training.
+not the backbone's norms. The norm behind
+the last block is on its level alone. Chosen: the weights, those that the published config's base names; it names a
+local file itself. The table of positions keeps its size; theirs is enlarged before training.
 """
 _base_ = ['_base_/upernet.py', '_base_/ade20k_160k.py']
 model = dict(

@@ -5,8 +5,8 @@
 
 Published: optimizer, schedule, crop size, drop path, neck, heads. Weight decay spares positions and the class token, but
 not the backbone's norms. No level is
-normed. Chosen: the weights, those that the published config's base names; it names a local file
-itself. The table of positions keeps its size; theirs is enlarged before training.
+normed. Chosen: the weights, those that the published config's base names; it names a local file itself. The table of
+positions keeps its size; theirs is enlarged before training.
 """
 _base_ = ['_base_/upernet.py', '_base_/ade20k_160k.py']
 model = dict(
