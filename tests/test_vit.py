@@ -277,3 +277,31 @@ def test_random_weights():
     assert plain.patch_embed.cls_token.std().item() == pytest.approx(.02, rel=.3)
     proj = model.patch_embed.proj.weight  # PyTorch's
     assert proj.abs().max() <= 768**-.5 and proj.std().item() == pytest.approx((3 * 768)**-.5, rel=.05)
+
+
+# The neck.
+
+
+def test_simple_feature_pyramid():
+    """Each level as detectron2's formula has it, whatever lies in the others, and one level more."""
+    torch.manual_seed(0)
+    kind = dict(type='mmvit_backbones.SimpleFeaturePyramid', in_channels=[8, 16, 32, 32])
+    neck = randomise(MODELS.build(dict(kind, out_channels=24)))
+    inputs = [torch.randn(2, dim, side, side + 2) for dim, side in zip((8, 16, 32, 32), (16, 8, 4, 2))]
+
+    def norm(x, module):
+        mean = x.mean(1, keepdim=True)
+        x = (x - mean) / ((x - mean).square().mean(1, keepdim=True) + 1e-6).sqrt()
+        return x * module.weight[:, None, None] + module.bias[:, None, None]
+
+    with torch.no_grad():
+        outs = neck(inputs)
+        for out, x, (conv1, norm1, conv2, norm2) in zip(outs, inputs, neck.levels):
+            x = norm(F.conv2d(x, conv1.weight), norm1)
+            x = norm(F.conv2d(x, conv2.weight, padding=1), norm2)
+            assert torch.allclose(out, x, atol=1e-4) and out.is_contiguous()
+    assert len(outs) == 5 and torch.equal(outs[4], outs[3][..., ::2, ::2])
+    with pytest.raises(ValueError, match='expects 4 levels, but got 3'):
+        neck(inputs[1:])
+    with pytest.raises(ValueError, match='num_outs of at least 4'):
+        MODELS.build(dict(kind, num_outs=3))
