@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import DATA, build, read_record
+from conftest import DATA, ROOT, build, read_record
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -279,7 +281,26 @@ def test_random_weights():
     assert proj.abs().max() <= 768**-.5 and proj.std().item() == pytest.approx((3 * 768)**-.5, rel=.05)
 
 
-# The neck.
+# Detectors.
+
+
+def test_optimizer_of_vitdet():
+    """Learning rates fall from layer to layer; norms and absolute positions do not decay, relative ones do."""
+    pytest.importorskip('mmdet')
+    cfg = Config.fromfile(ROOT / 'configs/maskrcnn_vit_b_100ep_coco.py')
+    backbone = vit(window=14, global_blocks=(3, ), pyramid='last')
+    model = nn.ModuleDict(dict(backbone=backbone, neck=MODELS.build(dict(cfg.model.neck, in_channels=[8, 16, 32, 32]))))
+    names = {id(p): name for name, p in model.named_parameters()}
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    found = {names[id(group['params'][0])]: (group['lr'] / 1e-4, group['weight_decay']) for group in groups}
+    expected = {
+        'backbone.patch_embed.proj.weight': (.7**5, .1), 'backbone.patch_embed.pos_embed': (.7**5, 0),
+        'backbone.stages.0.blocks.0.attn.qkv.bias': (.7**4, .1), 'backbone.stages.3.blocks.0.norm2.weight': (.7, 0),
+        'backbone.stages.3.blocks.0.attn.position.rel_pos_h': (.7, .1), 'backbone.resample0.0.weight': (1, .1),
+        'backbone.resample0.1.weight': (1, 0), 'neck.levels.2.0.weight': (1, .1), 'neck.levels.2.1.bias': (1, 0),
+    }
+    assert found.keys() == set(names.values())
+    assert {name: found[name] for name in expected} == {name: pytest.approx(values) for name, values in expected.items()}
 
 
 def test_simple_feature_pyramid():
