@@ -8,7 +8,8 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import Registry
 
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmvit_backbones', locations=['mmvit_backbones.backbones'])
+MODELS = Registry(
+    'model', parent=MMENGINE_MODELS, scope='mmvit_backbones', locations=['mmvit_backbones.backbones', 'mmvit_backbones.necks'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmvit_backbones', locations=['mmvit_backbones.engine'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',

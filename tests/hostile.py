@@ -5,6 +5,7 @@ import pickle
 import struct
 import sys
 import tarfile
+import warnings
 import zipfile
 
 import numpy as np
@@ -184,6 +185,55 @@ def bombs():
     }
 
 
+def as_npz(*parts, **options):
+    """A file as `numpy.savez` writes one, of (name, content)."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w', **options) as archive:
+        for part, content in parts:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # of names that are there already
+                archive.writestr(part, content)
+    return file.getvalue()
+
+
+def as_npy(header, content=b'', version=1):
+    header = header.encode()
+    return b'\x93NUMPY' + bytes([version, 0]) + struct.pack('<H', len(header)) + header + content
+
+
+def arrays(objects):
+    """{what it does: a file as of `numpy.savez`}; ``objects`` is a file of `numpy.save` that calls something."""
+    described = "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}\n".format
+    sound = as_npy(described('<f4', '(1,)'), bytes(4))
+    bad = {
+        'a shape beyond the file': as_npy(described('<f4', '(100000000000,)'), bytes(4)),
+        'a shape beyond all numbers': as_npy(described('<f4', f'({"1" * 30},)'), bytes(4)),
+        'sides that are many': as_npy(described('<f4', f'({"1, " * 10_000})'), bytes(4)),
+        'a negative shape': as_npy(described('<f4', '(-1,)'), bytes(4)),
+        'no side': as_npy(described('<f4', '(0, 100000000000)')),
+        'more than it says': as_npy(described('<f4', '(1,)'), bytes(8)),
+        'another byte order': as_npy(described('>f4', '(1,)'), bytes(4)),
+        'objects': as_npy(described('|O', '(1,)'), bytes(8)),
+        'texts': as_npy(described('<U1', '(1,)'), bytes(4)),
+        'a program': as_npy("__import__('antigravity')"),
+        'a program for a type': as_npy(described("' + __import__('antigravity') + '", '(1,)'), bytes(4)),
+        'records': as_npy(described("[('a', '<f4')]", '(1,)').replace("'[", '[').replace("]'", ']'), bytes(4)),
+        'brackets without end': as_npy('(' * 60_000),
+        'signs without end': as_npy(described('<f4', f'({"-" * 60_000}1,)'), bytes(4)),
+        'another version': as_npy(described('<f4', '(1,)'), bytes(4), version=2),
+        'a header that is cut off': sound[:20],
+        'nothing': b'',
+    }
+    found = {what: as_npz(('sound.npy', sound), ('x.npy', content)) for what, content in bad.items()}
+    found['objects among arrays'] = as_npz(('sound.npy', sound), ('x.npy', objects))
+    found['two of one name'] = as_npz(('x.npy', sound), ('x.npy', sound))
+    large = as_npy(described('|u1', '(10000000,)'), bytes(10_000_000))
+    found['compressed'] = as_npz(('x.npy', large), compression=zipfile.ZIP_DEFLATED)
+    found['something else in it'] = as_npz(('x.npy', sound), ('data.pkl', b'N.'))
+    found['damage'] = as_npz(('x.npy', as_npy(described('<f4', '(1,)'), b'abcd'))).replace(b'abcd', b'abce')
+    return found
+
+
 def containers(marker):
     """{what it is: a whole file}, hostile as a file rather than as a pickle."""
     call_ = program(bodies(marker)['a call'])
@@ -205,6 +255,7 @@ def containers(marker):
     file = io.BytesIO()
     np.save(file, np.array([_Reduces(str(marker))], dtype=object))
     found['npy'] = file.getvalue()
+    found.update({f'npz: {what}': content for what, content in arrays(found['npy']).items()})
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode='w') as archive:
         for part in ('storages', 'tensors', 'pickle'):

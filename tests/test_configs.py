@@ -49,6 +49,8 @@ def small(cfg):
     cls = MODELS.get(model.backbone.type)
     row = model.backbone.arch if not isinstance(model.backbone.arch, str) else cls.archs[model.backbone.arch]
     model.backbone.arch = dict(row, depths=tuple(min(depth, 2) for depth in row['depths']))
+    if 'global_blocks' in model.backbone:
+        model.backbone.global_blocks = (1, )  # others may be gone
     if 'pretrained_window' in row:  # windows change no weights
         model.backbone.arch['window'] = tuple(min(window, 8) for window in row['window'])
     return MODELS.build(model)

@@ -17,7 +17,7 @@ import torch
 from conftest import ROOT, build
 
 from mmvit_backbones import list_backbones
-from mmvit_backbones.checkpoints import ZOO, CheckpointError, download, locate, read_checkpoint
+from mmvit_backbones.checkpoints import ZOO, CheckpointError, Preprocess, download, locate, read_checkpoint
 from mmvit_backbones.checkpoints.zoo import Weights
 
 LOOPBACK = '127.0.0.1'
@@ -259,15 +259,29 @@ def test_addresses_of_others_are_those_of_the_metafiles():
     import mmpretrain
     import yaml
     known = set()
-    for family in ('mvit', 'swin_transformer', 'swin_transformer_v2', 't2t_vit', 'tnt', 'twins'):
+    for family in ('mvit', 'swin_transformer', 'swin_transformer_v2', 't2t_vit', 'tnt', 'twins', 'vision_transformer'):
         path = next(Path(mmpretrain.__file__).parent.glob(f'.mim/configs/{family}/metafile.yml'))
         for model in yaml.safe_load(path.read_text())['Models']:
             known |= {model['Weights'], model.get('Converted From', {}).get('Weights')}
     known = {url and url.split('/', 3)[3] for url in known}  # the host has moved between versions
-    ours = [url for entry in ZOO.values() for url in entry.others]
-    assert len(ours) == 34
+    ours = [url for entry in ZOO.values() for url in entry.others if '/v0.1-vitjx/' not in url]
+    assert len(ours) == 35
     ours += [entry.url for name, entry in ZOO.items() if name.startswith('swin_v2/')]
     assert {url.split('/', 3)[3] for url in ours} <= known
+
+
+def test_addresses_of_vit_are_those_of_timm():
+    """So is how it prepares images, where the file has a classifier."""
+    pytest.importorskip('timm')
+    from timm.models.vision_transformer import default_cfgs
+    known = {cfg.url: cfg for entry in default_cfgs.values() for cfg in entry.cfgs.values() if cfg.url}
+    ours = {url: entry for name, entry in ZOO.items() if name.startswith('vit/') and not name.endswith('_openmmlab')
+            for url in entry.sources.values()}
+    assert len(ours) == sum(name.startswith('vit/') for name in ZOO) - 1
+    for url, entry in ours.items():
+        cfg = known[url]
+        assert entry.preprocess == (Preprocess(cfg.input_size[1], cfg.crop_pct, cfg.interpolation, cfg.mean, cfg.std)
+                                    if cfg.num_classes == 1000 else None)
 
 
 def test_sources_are_tried_in_order_and_digits_are_checked(weights, serve, content, monkeypatch):

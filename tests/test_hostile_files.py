@@ -97,7 +97,8 @@ def test_reading(corpus):
 
 def test_checking(corpus):
     """Files that could be trusted are sound, others are not; none of them is run."""
-    assert {'a compressed zip', 'npz', 'TorchScript', 'tar'} <= set(corpus[1]) - set(refused(check_file, corpus[1]))
+    bad = {what for what in corpus[1] if what in ('a compressed zip', 'TorchScript', 'tar') or what.startswith('npz')}
+    assert len(bad) > 20 and bad <= set(corpus[1]) - set(refused(check_file, corpus[1]))
 
 
 def test_init_cfg(corpus):

@@ -45,6 +45,8 @@ assert not hasattr(mmvit_backbones, "Nothing") and not hasattr(mmvit_backbones, 
 with torch.no_grad():
     MODELS.build(mmvit_backbones.list_backbones()["cswin/tiny"])(torch.zeros(1, 3, 64, 64))
     CSWinTransformer("tiny")(torch.zeros(1, 3, 64, 64))
+    neck = MODELS.build(dict(type="mmvit_backbones.SimpleFeaturePyramid", in_channels=[4, 8], num_outs=3))
+    assert len(neck([torch.zeros(1, 4, 8, 8), torch.zeros(1, 8, 4, 4)])) == 3
 '''], check=True)
 
 

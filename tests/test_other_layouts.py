@@ -41,6 +41,12 @@ THEIRS = {
     'mmpretrain t2t_vit/t2t_vit_t_14': dict(
         type='mmpretrain.T2T_ViT', embed_dims=384, t2t_cfg=dict(token_dims=64, use_performer=False), num_layers=2,
         layer_cfgs=dict(num_heads=6, feedforward_channels=1152), out_type='featmap'),
+    'mmseg vit/vit_tiny_patch16_224': dict(
+        type='mmseg.VisionTransformer', embed_dims=192, num_layers=4, num_heads=3, out_indices=(0, 1, 2, 3), patch_bias=True,
+        final_norm=True, norm_cfg=dict(type='LN', eps=1e-6)),
+    'mmpretrain vit/vit_tiny_patch16_224': dict(
+        type='mmpretrain.VisionTransformer', arch=dict(embed_dims=192, num_layers=4, num_heads=3, feedforward_channels=768),
+        out_indices=[0, 1, 2, 3], out_type='featmap'),
     'mmpretrain mvit_v2/tiny': dict(
         type='mmpretrain.MViT', arch=dict(embed_dims=96, num_layers=8, num_heads=1, downscale_indices=[2, 4, 6])),
     'timm swin/tiny': dict(model_name='swin_tiny_patch4_window7_224', depths=(2, 2, 2, 2), img_size=448),
@@ -48,13 +54,20 @@ THEIRS = {
     'timm pvt_v2/b1': dict(model_name='pvt_v2_b1'),
     'timm pvt_v2/b2_li': dict(model_name='pvt_v2_b2_li', depths=(2, 2, 2, 2)),
     'timm twins_pcpvt/small': dict(model_name='twins_pcpvt_small', depths=(2, 2, 2, 2), img_size=448),
+    'timm vit/vit_tiny_patch16_224': dict(model_name='vit_tiny_patch16_224', depth=4, dynamic_img_size=True),
 }
+DEPTHS = {'t2t_vit': (1, 1, 0, 0), 'vit': (1, 1, 1, 1)}
+"""{family: blocks a stage, where it is not two}"""
+OPTIONS = {
+    'twins_svt': dict(padding='mask'), 'mvit_v2': dict(out_type='pooled'), 't2t_vit': dict(pyramid=None),
+    'vit': dict(pyramid='raw')
+}
+"""{family: of our backbone, for what OpenMMLab's computes}; their MViTv2 is a classifier, without windows."""
 
 
 def ours(name, **options):
     row = backbone_class(name).archs[name.split('/')[1]]
-    depths = (1, 1, 0, 0) if name.startswith('t2t') else (2, 2, 2, 2)
-    return build(name, arch=dict(row, depths=depths), **options)
+    return build(name, arch=dict(row, depths=DEPTHS.get(name.split('/')[0], (2, 2, 2, 2))), **options)
 
 
 @pytest.mark.parametrize('name', [name for name in THEIRS if not name.startswith('timm')])
@@ -64,21 +77,20 @@ def test_openmmlab(name):
     settings = THEIRS[f'{package} {name}']
     with DefaultScope.overwrite_default_scope(package):
         theirs = randomise(MODELS.build(dict(settings)))
-    column = name.startswith('t2t')
-    if column:  # given a scale, their attention takes another one, and divides by it
+    family = name.split('/')[0]
+    if family == 't2t_vit':  # given a scale, their attention takes another one, and divides by it
         from mmpretrain.models.utils.attention import MultiheadAttention, scaled_dot_product_attention_pyimpl
         for attn in (module for module in theirs.modules() if isinstance(module, MultiheadAttention)):
             scale = (attn.input_dims // attn.num_heads)**.5
             attn.scaled_dot_product_attention = partial(scaled_dot_product_attention_pyimpl, scale=scale)
-    size = (224, 224) if column else (192, 256) if 'pvt' in name.split('/')[0] or 'twins' in name else (264, 300)
+    small = dict(t2t_vit=(224, 224), vit=(208, 240))
+    size = small.get(family, (192, 256) if 'pvt' in family or 'twins' in family else (264, 300))
     image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
-    classifier = name.startswith('mvit')  # theirs has no windows
-    options = dict(pyramid=None) if column else dict(padding='mask') if 'svt' in name else {}
-    model = ours(name, **options, **(dict(out_type='pooled') if classifier else {}))
+    model = ours(name, **OPTIONS.get(family, {}))
     model.load_state_dict(theirs.state_dict())
     with torch.no_grad():
         for a, b in zip(model(image), theirs(image), strict=True):
-            b = b.mean((2, 3)) if classifier else b
+            b = b.mean((2, 3)) if model.out_type == 'pooled' else b
             assert torch.allclose(a, b, atol=1e-4 * b.std()), (a - b).abs().max() / b.std()
 
 
@@ -88,7 +100,8 @@ def test_timm(name):
     name = name.split(' ')[1]
     settings = THEIRS[f'timm {name}']
     theirs = randomise(timm.create_model(**settings))
-    model = ours(name, out_norm='swin' not in name)
+    positions = dict(pyramid='raw', antialias=True) if name.startswith('vit') else {}
+    model = ours(name, out_norm=name.startswith(('pvt', 'twins')), **positions)
     model.load_state_dict(theirs.state_dict())
     side = settings.get('img_size', 448)  # more than one window in the last stage
     image = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))

@@ -1,11 +1,10 @@
-"""Cascade Mask R-CNN as in cascade_mask_rcnn_mvit.py, but with LayerNorm (mmpretrain's, over the channels) in FPN, box
-and mask heads, and images padded to squares of 1024: what ViTDet compares hierarchical backbones in.
+"""Cascade Mask R-CNN as in cascade_mask_rcnn_mvit.py, but with LayerNorm over the channels in FPN, box and mask
+heads, and images padded to squares of 1024: what ViTDet compares hierarchical backbones in. Its own get another neck.
 
 Source: detectron2, projects/ViTDet.
 """
 _base_ = 'cascade_mask_rcnn_mvit.py'
-custom_imports = dict(imports=['mmpretrain.models'])
-head_norm = dict(type='mmpretrain.LN2d', eps=1e-6)
+head_norm = dict(type='mmvit_backbones.LN2d')
 bbox_heads = _base_.bbox_heads
 for head in bbox_heads:
     head['norm_cfg'] = head_norm

@@ -66,7 +66,7 @@ class VisionTransformer(ColumnarBackbone):
         global_blocks: Numbers, from 0, of the blocks that attend to all tokens in spite of a ``window``.
 
     Raises:
-        ValueError: ``global_blocks`` without a ``window``, or of a number that no block has.
+        ValueError: A ``window`` without tokens, ``global_blocks`` without a window, or of a number that no block has.
     """
 
     family = 'vit'
@@ -87,6 +87,7 @@ class VisionTransformer(ColumnarBackbone):
         return self.tokens if self.window is None else ()
 
     def build_patch_embed(self) -> nn.Module:
+        self._check(self.window is None or self.window >= 1, 'a window of at least one token', self.window)
         self._check(
             set(self.global_blocks) <= set(range(sum(self.spec['depths']) if self.window is not None else 0)),
             'global_blocks to be numbers of blocks, beside a window', self.global_blocks)
@@ -109,7 +110,26 @@ class VisionTransformer(ColumnarBackbone):
         return super().leaves_out(name) or name in {f'patch_embed.{token}' for token in self.tokens}
 
     rename = (
+        (r'/', None),  # what files of Flax hold besides the parameters
+        (r'^net\.', ''),  # detectron2's, whose pyramid is the neck, too
+        (r'^simfp_2\.([013])\.', r'resample0.\1.'),
+        (r'^simfp_3\.0\.', 'resample1.'),
+        (r'^simfp_', None),
+        (r'\.attn\.(rel_pos_[hw])$', r'.attn.position.\1'),
         (r'^(cls_token|pos_embed)$', r'patch_embed.\1'),
         (r'^norm\.', 'stages.3.norm.'),
-        (r'^(head|pre_logits|mask_token$|decoder_)', None),
+        (r'^(head|fc_norm|pre_logits|mask_token$|decoder_)', None),
     )
+    other_layouts = {
+        "mmseg's and mmpretrain's": (
+            (r'^layers\.', 'blocks.'),
+            (r'^ln1\.', 'norm.'),
+            (r'\.ln(\d)\.', r'.norm\1.'),
+            (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
+            (r'\.attn\.attn\.in_proj_', '.attn.qkv.'),
+            (r'\.attn\.attn\.out_proj\.', '.attn.proj.'),
+            (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
+            (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
+            *rename,
+        )
+    }

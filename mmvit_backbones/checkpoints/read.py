@@ -1,21 +1,27 @@
 """Checkpoint files, read without running what they hold."""
 import io
+import math
 import pickle
 import re
 import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, Dict, Iterable, Union
+from typing import BinaryIO, Dict, Iterable, Optional, Union
 
 import torch
 
+from . import flax
 from .pickles import Damaged, Refused, Storage, StorageType, read_pickle
 
 WRAPPINGS = ('state_dict_ema', 'model_ema', 'state_dict', 'model', 'model_state')
 """Keys under which training scripts keep the weights; averaged ones, which the authors evaluate, come first."""
 LEGACY_MAGIC = 0x1950a86a20f9469cfc6c
 """What files of `torch.save` before PyTorch 1.6 begin with."""
+ARRAY = re.compile(
+    rb"\{'descr': '([<>|])(f[248]|i[1248]|u1)', 'fortran_order': (False|True), "
+    rb"'shape': \(((?:[1-9]\d{0,17}, ?){0,31}(?:[1-9]\d{0,17})?)\), \}\s*")
+"""How `numpy.save` describes numbers, in front of them: byte order, kind, whether columns come first, shape."""
 FOREIGN_ORDER = 'its numbers have the byte order of another kind of machine. Save it anew on a little-endian one'
 
 
@@ -34,7 +40,8 @@ def read_checkpoint(path: Union[str, Path], trust: bool = False) -> dict:
     `torch.save` has written since PyTorch 1.6, are verified; older files and safetensors files have none.
 
     Args:
-        path: File of `torch.save`, of any version, or a safetensors file.
+        path: File of `torch.save`, of any version, a safetensors file, or parameters of Flax in a file of `numpy.savez`,
+            which get the names and shapes that they have in PyTorch.
         trust: Unpickle whatever is in it. That runs code of the file's author: only for files that you trust.
 
     Raises:
@@ -105,6 +112,8 @@ def _read(path: Path, trust: bool) -> object:
         if head.startswith(b'PK'):
             with zipfile.ZipFile(file) as archive:
                 prefix = _check_archive(archive, path, size)
+                if prefix is None:
+                    return flax.unpack(_read_arrays(archive))
                 if not trust:
                     return _Archive(archive, prefix, size).read()
                 _check_sums(archive, archive.namelist())
@@ -150,22 +159,48 @@ def _unpickle(path: Path, file: BinaryIO) -> object:
         raise CheckpointError(f'{path} could not be unpickled: {one_line(error)}') from error
 
 
-def _check_archive(archive: zipfile.ZipFile, path: Path, size: int) -> str:
-    """The folder in a zip file of `torch.save` that holds all."""
+def _read_arrays(archive: zipfile.ZipFile) -> Dict[str, torch.Tensor]:
+    """What `numpy.savez` has written, by name."""
+    found = {}
+    for entry in archive.infolist():
+        name = one_line(entry.filename)
+        with archive.open(entry) as part:
+            head = part.read(10)  # magic, version, length of the description
+            description = ARRAY.fullmatch(part.read(int.from_bytes(head[8:], 'little')))
+            if head[:8] != b'\x93NUMPY\x01\x00' or not description:
+                raise Damaged(f'{name} in it is no array of numbers')
+            order, kind, columns, sides = (text.decode() for text in description.groups())
+            shape = [int(side) for side in re.findall(r'\d+', sides)]
+            if order == '>':
+                raise Damaged(FOREIGN_ORDER)
+            if math.prod(shape) * int(kind[1]) != entry.file_size - part.tell():
+                raise Damaged(f'the values {name} are not as many as it says')
+            content = _reserve(entry.file_size - part.tell())
+            _fill(part, content)
+            if part.read(1):  # which also verifies the checksum
+                raise Damaged(f'the values {name} are longer than it says')
+        values = content.numpy().view(kind).reshape(shape, order='F' if columns == 'True' else 'C')
+        found[entry.filename[:-len('.npy')]] = torch.from_numpy(values)
+    return found
+
+
+def _check_archive(archive: zipfile.ZipFile, path: Path, size: int) -> Optional[str]:
+    """The folder in a zip file of `torch.save` that holds all; None for a file of `numpy.savez`."""
     entries = archive.infolist()
     names = {entry.filename for entry in entries}
     roots = [name[:-len('data.pkl')] for name in names if re.fullmatch(r'[^/]+/data\.pkl', name)]
     if any(name.endswith('/constants.pkl') for name in names):
         raise CheckpointError(f'{path} is a TorchScript program, not weights. Save the state_dict() of the model.')
-    if not roots:
+    arrays = bool(names) and all(name.endswith('.npy') for name in names)
+    if not roots and not arrays:
         raise CheckpointError(f'{path} is a zip file, but not one that torch.save writes: it holds no data.pkl')
     if len(roots) > 1 or len(names) < len(entries):
         raise Damaged('it holds files of the same name, or several checkpoints')
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
-        raise Damaged('its parts are compressed or encrypted, which torch.save does not do')
+        raise Damaged('its parts are compressed or encrypted, which neither torch.save nor numpy.savez does')
     if any(not 0 <= entry.header_offset < size for entry in entries) or sum(entry.file_size for entry in entries) > size:
         raise Damaged('its parts are larger than the whole, or outside of it')
-    return roots[0]
+    return None if arrays else roots[0]
 
 
 def _check_sums(archive: zipfile.ZipFile, names: Iterable[str]) -> None:

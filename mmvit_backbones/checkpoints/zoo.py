@@ -149,9 +149,41 @@ def _vitae(file: str) -> Weights:
     return _page(file, 'ViTAE-Transformer/ViTAE-Transformer', 'none', Preprocess(crop=0.9))
 
 
-# The names of HRFormer's files are as recollected; those of ViTAE's follow ViTAEv2's, unverified. CeiT's come in one
-# archive; their names are ours.
-# The names of HRFormer's files are as recollected, those of DeepViT's ours.
+# ViT's addresses and preprocessing: as timm 1.0 has them. OpenMMLab's: from mmpretrain's metafile and config.
+_VIT = 'https://github.com/google-research/vision_transformer'
+_AUGREG = dict(
+    tiny='Ti_16-i21k-300ep-lr_0.001-aug_none-wd_0.03-do_0.0-sd_0.0',
+    small='S_16-i21k-300ep-lr_0.001-aug_light1-wd_0.03-do_0.0-sd_0.0',
+    small_1k='S_16-i1k-300ep-lr_0.001-aug_medium2-wd_0.1-do_0.0-sd_0.0',
+    base='B_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.0-sd_0.0',
+    base_1k='B_16-i1k-300ep-lr_0.001-aug_strong2-wd_0.1-do_0.1-sd_0.1',
+    large='L_16-i21k-300ep-lr_0.001-aug_medium1-wd_0.1-do_0.1-sd_0.1')
+
+
+def _augreg(pretrained: str, tuned: str = '') -> Weights:
+    """Google's files, which say how they were trained: first, and then for 20k steps at the size in the end."""
+    file = f'{pretrained}--imagenet2012-steps_20k-{tuned}.npz' if tuned else f'{pretrained}.npz'
+    size = int(tuned[-3:] or 224)
+    data = 'ImageNet-1k' if '-i1k-' in file else 'ImageNet-21k, then 1k' if tuned else 'ImageNet-21k'
+    preprocess = _halves(size, 0.9 if size == 224 else 1.) if tuned else None
+    url = f'https://storage.googleapis.com/vit_models/augreg/{file}'
+    return Weights(file, url, _VIT, 'Apache-2.0', f'{data}, {size}', preprocess=preprocess)
+
+
+def _vit_orig(file: str, size: int, crop: float) -> Weights:
+    others = (f'https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-vitjx/{file}', )
+    preprocess = _halves(size, crop)
+    return Weights(file, None, _VIT, 'Apache-2.0', f'ImageNet-21k, then 1k, {size}', others, preprocess)
+
+
+def _unlabelled(repository: str, folder: str, file: str, licence: str) -> Weights:
+    url = f'https://dl.fbaipublicfiles.com/{folder}/{file}'
+    page = f'https://github.com/facebookresearch/{repository}'
+    return Weights(file, url, page, licence, 'ImageNet-1k, no labels, 224', preprocess=None)
+
+
+# The names of HRFormer's files are as recollected, those of DeepViT's ours; those of ViTAE's follow ViTAEv2's,
+# unverified. CeiT's come in one archive; their names are ours.
 ZOO: Dict[str, Weights] = {
     'cait/cait_XXS24_224': _cait('XXS24_224.pth'),
     'cait/cait_XXS24': _cait('XXS24_384.pth'),
@@ -332,14 +364,43 @@ ZOO: Dict[str, Weights] = {
     'vitae/vitae_b': _vitae('ViTAE-B.pth.tar'),
     'vitae/vitae_l': _vitae('ViTAE-L.pth.tar'),
     'vitae/vitae_h': _vitae('ViTAE-H.pth.tar'),
+    'vit/vit_tiny_patch16_224': _augreg(_AUGREG['tiny'], 'lr_0.03-res_224'),
+    'vit/vit_tiny_patch16_224_22k': _augreg(_AUGREG['tiny']),
+    'vit/vit_tiny_patch16_384': _augreg(_AUGREG['tiny'], 'lr_0.03-res_384'),
+    'vit/vit_small_patch16_224': _augreg(_AUGREG['small'], 'lr_0.03-res_224'),
+    'vit/vit_small_patch16_224_1k': _augreg(_AUGREG['small_1k'], 'lr_0.01-res_224'),
+    'vit/vit_small_patch16_224_22k': _augreg(_AUGREG['small']),
+    'vit/vit_small_patch16_224_dino':
+        _unlabelled('dino', 'dino/dino_deitsmall16_pretrain', 'dino_deitsmall16_pretrain.pth', 'Apache-2.0'),
+    'vit/vit_small_patch16_384': _augreg(_AUGREG['small'], 'lr_0.03-res_384'),
+    'vit/vit_small_patch16_384_1k': _augreg(_AUGREG['small_1k'], 'lr_0.01-res_384'),
+    'vit/vit_base_patch16_224': _augreg(_AUGREG['base'], 'lr_0.01-res_224'),
+    'vit/vit_base_patch16_224_1k': _augreg(_AUGREG['base_1k'], 'lr_0.01-res_224'),
+    'vit/vit_base_patch16_224_22k': _augreg(_AUGREG['base']),
+    'vit/vit_base_patch16_224_dino':
+        _unlabelled('dino', 'dino/dino_vitbase16_pretrain', 'dino_vitbase16_pretrain.pth', 'Apache-2.0'),
+    'vit/vit_base_patch16_224_mae': _unlabelled('mae', 'mae/pretrain', 'mae_pretrain_vit_base.pth', 'CC BY-NC 4.0'),
+    'vit/vit_base_patch16_224_openmmlab': Weights(
+        'vit-base-p16_pt-32xb128-mae_in1k_20220623-4c544545.pth', None, 'https://github.com/open-mmlab/mmpretrain',
+        'Apache-2.0', 'ImageNet-1k, 224', (f'{_OPENMMLAB}/vit/vit-base-p16_pt-32xb128-mae_in1k_20220623-4c544545.pth', )),
+    'vit/vit_base_patch16_224_orig': _vit_orig('jx_vit_base_p16_224-80ecf9dd.pth', 224, 0.9),
+    'vit/vit_base_patch16_384': _augreg(_AUGREG['base'], 'lr_0.01-res_384'),
+    'vit/vit_base_patch16_384_1k': _augreg(_AUGREG['base_1k'], 'lr_0.01-res_384'),
+    'vit/vit_base_patch16_384_orig': _vit_orig('jx_vit_base_p16_384-83fb41ba.pth', 384, 1.),
+    'vit/vit_large_patch16_224': _augreg(_AUGREG['large'], 'lr_0.01-res_224'),
+    'vit/vit_large_patch16_224_22k': _augreg(_AUGREG['large']),
+    'vit/vit_large_patch16_224_mae': _unlabelled('mae', 'mae/pretrain', 'mae_pretrain_vit_large.pth', 'CC BY-NC 4.0'),
+    'vit/vit_large_patch16_384': _augreg(_AUGREG['large'], 'lr_0.01-res_384'),
     'vitae_v2/vitaev2_s': _vitae('ViTAEv2-S.pth.tar'),
     'vitae_v2/vitaev2_48m': _vitae('ViTAEv2-48M.pth.tar'),
     'vitae_v2/vitaev2_b': _vitae('ViTAEv2-B.pth.tar'),
 }
 """{name after ``mmvit://``: file}. A variant's own name gives its ImageNet-1k weights (fine-tuned, where the authors
 pre-trained it on ImageNet-22k); the suffix ``_22k`` the weights before fine-tuning, ``_22kto1k`` those after it where
-the authors trained on ImageNet-1k alone too, ``_384`` those after fine-tuning at 384 pixels where the variant stays the
-same, ``_moby`` weights trained without labels, ``_openmmlab`` weights that OpenMMLab has trained itself."""
+the authors trained on ImageNet-1k alone too, ``_1k`` those of ImageNet-1k alone where the variant's own name gives others,
+``_384`` those after fine-tuning at 384 pixels where the variant stays the same, ``_dino``, ``_mae`` and ``_moby`` weights
+trained without labels, ``_orig`` those of ViT's paper, which timm has converted, ``_openmmlab`` weights that OpenMMLab has
+trained itself."""
 UNPUBLISHED: Dict[str, Optional[Preprocess]] = {
     'deepvit/deepvit_L_384': _halves(384, 1.),
     'deepvit/deepvit_patch16_224_re_attn_16b': _halves(224, 0.9),

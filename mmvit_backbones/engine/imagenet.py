@@ -50,6 +50,10 @@ _RATES = {
     'twins_svt': dict(small=.2, base=.3, large=.5),
     'vitae': dict(vitae_t=.1, vitae_6m=.1, vitae_13m=.1, vitae_s=.1),  # the script's default
     'vit_c': dict(vit_c_1gf=0., vit_c_4gf=0., vit_c_18gf=0., vit_c_36gf=0., vit_c_72gf_in21k=0.),
+    'vit': {
+        f'vit_{name}_patch16_{size}': rate
+        for name, rate in (('tiny', 0.), ('small', 0.), ('base', 0.), ('large', .1)) for size in (224, 384)
+    },
     'vitae_v2': dict(vitaev2_s=.1, vitaev2_48m=.25, vitaev2_b=.4),
 }
 DROP_PATH: Dict[str, float] = {

@@ -44,7 +44,7 @@ class Result:
         method: Such as 'mask_rcnn'; 'classification' for ImageNet.
         backbone: Name as printed.
         schedule: '1x', '3x', '160k' (iterations), '300e' (epochs), ...; 'unknown' where the source does not say.
-        pretrain: 'in1k', 'in22k', 'moby', or 'none'.
+        pretrain: 'in1k', 'in22k', 'mae', 'moby', or 'none'.
         source: Where the figures stand.
         variant: The variant of `list_backbones`, with '_22k' for weights of ImageNet-22k; None for models that this
             package does not have.

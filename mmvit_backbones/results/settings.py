@@ -79,12 +79,13 @@ def read_recipe(settings: Union[dict, Config], path: Path) -> Recipe:
 
 
 def read_pretrain(weights: Optional[str]) -> str:
-    """What weights were trained on, by their name: 'in1k', 'in22k', 'moby', or 'none'."""
+    """What weights were trained on, by their name: 'in1k', 'in22k', 'mae', 'moby', or 'none'."""
     if weights is None:
         return 'none'
     entry = ZOO.get(str(weights).removeprefix(SCHEME))
     text = f'{weights} {entry.data if entry else ""}'
-    return 'moby' if 'moby' in text else 'in22k' if re.search('2[12]k', text) else 'in1k'
+    method = re.search('mae|moby', text)
+    return method[0] if method else 'in22k' if re.search('2[12]k', text) else 'in1k'
 
 
 def training_length(settings: Union[dict, Config], path: Path) -> Tuple[int, str]:
