@@ -1,6 +1,7 @@
 """What two families share. Maps are ``(B, H, W, C)`` tensors."""
 from .attention import SpatialReductionAttention, attention
 from .block import LayerScaleBlock, PreNormBlock
+from .bottleneck import Bottleneck, conv_norm
 from .depthwise import DepthwiseConv, depthwise_conv, varying_conv
 from .drop import DropPath, drop_path_rates
 from .groups import Groups, crop_bias, group_attention, group_tokens, list_windows, reorder, sort_windows
@@ -17,10 +18,10 @@ from .shifted import ShiftedWindowAttention, shifted_windows
 from .windows import merge_windows, pad_to_multiple, split_windows
 
 __all__ = [
-    'attention', 'conv_map', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias', 'DecomposedPosition',
-    'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens', 'GroupNorm1',
-    'Groups', 'init_conv_fan_out', 'LayerScaleBlock', 'list_windows', 'MaxPool', 'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast',
-    'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock',
+    'attention', 'Bottleneck', 'conv_map', 'conv_norm', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias',
+    'DecomposedPosition', 'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens',
+    'GroupNorm1', 'Groups', 'init_conv_fan_out', 'LayerScaleBlock', 'list_windows', 'MaxPool', 'merge_neighbours',
+    'merge_windows', 'Mlp', 'no_autocast', 'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock',
     'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention',
     'sort_windows', 'SpatialReductionAttention', 'split_windows', 'Upsample', 'varying_conv', 'widen'
 ]
