@@ -6,7 +6,7 @@ from parity import compare, image
 
 CASES = [(name, path, kind, i) for family in COLUMNS for name, path in records(family)
          for kind in ('cases', 'derived_cases', 'extra_cases', 'cases_antialias') for i in range(len(read_record(path).get(kind, ())))]
-ELSEWHERE = ('t2t_vit', )
+ELSEWHERE = ('ps_vit', 't2t_vit')
 """Families whose cases hold other places than the last map behind its norm and the four taps."""
 
 

@@ -19,6 +19,7 @@ _RATES = {
     'msg_transformer': dict(tiny=.1, small=.3, base=.5),
     'mvit_v2': dict(tiny=.1, small=.1, base=.3),
     'p2t': dict(tiny=.1, small=.1, base=.3, large=.3),
+    'ps_vit': dict(ps_vit_ti_14=.1, ps_vit_b_10=.1, ps_vit_b_14=.1, ps_vit_b_16=.1, ps_vit_b_18=.1),
     'pvt': dict(tiny=.1, small=.1, medium=.3, large=.3),
     'pvt_v2': dict(b0=.1, b1=.1, b2=.1, b2_li=.1, b3=.3, b4=.3, b5=.3),
     'rest': dict(lite=.1, small=.1, base=.2, large=.3),

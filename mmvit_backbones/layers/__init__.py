@@ -21,7 +21,7 @@ __all__ = [
     'attention', 'Bottleneck', 'conv_map', 'conv_norm', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias',
     'DecomposedPosition', 'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention', 'group_tokens',
     'GroupNorm1', 'Groups', 'init_conv_fan_out', 'LayerScaleBlock', 'list_windows', 'MaxPool', 'merge_neighbours',
-    'merge_windows', 'Mlp', 'no_autocast', 'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock',
-    'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention',
+    'merge_windows', 'Mlp', 'no_autocast', 'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise',
+    'PositionalEncodingGenerator', 'PreNormBlock', 'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention',
     'sort_windows', 'SpatialReductionAttention', 'split_windows', 'Upsample', 'varying_conv', 'widen'
 ]

@@ -12,7 +12,9 @@ def conv_norm(in_dim: int, dim: int, kernel_size: int = 1, stride: int = 1, grou
 
 
 class Bottleneck(nn.Module):
-    """The block of ResNet: 1x1, 3x3 and 1x1 convolutions with batch norm, and a residual; (B, H, W, in_dim) -> (B, H, W, dim).
+    """The block of ResNet: 1x1, 3x3 and 1x1 convolutions with batch norm, and a residual.
+
+    (B, H, W, in_dim) -> (B, H, W, dim)
 
     Args:
         in_dim: Channels of the input.
