@@ -19,6 +19,7 @@ from .shuffle_transformer import ShuffleTransformer
 from .swin import SwinTransformer
 from .swin_v2 import SwinTransformerV2
 from .t2t_vit import T2TViT
+from .tokenlearner import TokenLearnerViT
 from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 from .vit import VisionTransformer
@@ -27,6 +28,6 @@ from .vitae_v2 import ViTAEv2
 __all__ = [
     'Backbone', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer', 'MSGTransformer',
     'MViTv2', 'P2T', 'PSViT', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
-    'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT', 'VisionTransformer',
-    'ViTAEv2'
+    'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TokenLearnerViT', 'TwinsPCPVT', 'TwinsSVT',
+    'VisionTransformer', 'ViTAEv2'
 ]

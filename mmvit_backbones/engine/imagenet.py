@@ -36,6 +36,7 @@ _RATES = {
     't2t_vit': dict(
         t2t_vit_7=.1, t2t_vit_10=.1, t2t_vit_12=.1, t2t_vit_14=.1, t2t_vit_14_384=.1, t2t_vit_14_resnext=.1,
         t2t_vit_14_wide=.1, t2t_vit_19=.1, t2t_vit_24=.1, t2t_vit_t_14=.1, t2t_vit_t_19=.1, t2t_vit_t_24=.1),
+    'tokenlearner': dict(tokenlearner_ti_16=0., tokenlearner_s_16=0., tokenlearner_b_16=0., tokenlearner_l_16=0.),
     'twins_pcpvt': dict(small=.2, base=.3, large=.5),
     'twins_svt': dict(small=.2, base=.3, large=.5),
     'vitae_v2': dict(vitaev2_s=.1, vitaev2_48m=.25, vitaev2_b=.4),
