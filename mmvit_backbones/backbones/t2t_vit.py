@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Mlp, PreNormBlock, attention, no_autocast, widen
+from ..layers import Mlp, PreNormBlock, attention, no_autocast, random_directions, random_feature_attention, widen
 from ..registry import MODELS
 from .column import ColumnarBackbone, SelfAttention, TokenStem, quarters
 
@@ -133,7 +133,7 @@ class TokenBlock(nn.Module):
 
 
 class Performer(TokenBlock):
-    """A token block with the positive random features of Performers (arXiv 2009.14794), in float32 under autocast.
+    """A token block with the attention of Performers.
 
     It drops activations in training whatever else is set, as the authors trained it.
     """
@@ -143,18 +143,11 @@ class Performer(TokenBlock):
 
     def __init__(self, *args: int) -> None:
         super().__init__(*args)
-        self.register_buffer('w', nn.init.orthogonal_(torch.empty(FEATURES, TOKEN_DIM)) * FEATURES**.5)
+        self.register_buffer('w', random_directions(FEATURES, TOKEN_DIM))
 
     def attend(self, qkv: Tensor) -> Tuple[Tensor, Tensor]:
-        with no_autocast(qkv):
-            k, q, v = widen(qkv).chunk(3, dim=-1)  # in this order
-            k, q = self.features(k), self.features(q)
-            out = q @ (k.transpose(1, 2) @ v) / (q @ k.sum(1).unsqueeze(-1) + 1e-8)
-        return v.to(qkv.dtype), out.to(qkv.dtype)
-
-    def features(self, x: Tensor) -> Tensor:
-        """(B, N, 64) -> (B, N, 32)"""
-        return (x @ widen(self.w).t() - x.square().sum(-1, keepdim=True) / 2).exp() / FEATURES**.5
+        k, q, v = qkv.chunk(3, dim=-1)  # in this order
+        return v, random_feature_attention(q, k, v, self.w)
 
 
 class Transformer(TokenBlock):
