@@ -9,7 +9,7 @@ from .init import init_conv_fan_out
 from .mlp import ConvMlp, Mlp, convolve_between
 from .norm import GroupNorm1
 from .patch import ConvEmbed, PatchEmbed, PatchMerging, conv_map, merge_neighbours
-from .performer import random_directions, random_feature_attention
+from .performer import normal_directions, random_directions, random_feature_attention, softmax_estimate
 from .pointwise import Pointwise
 from .position import (DecomposedPosition, PositionalEncodingGenerator, RelativePositionBias, relative_index,
                        resize_position)
@@ -22,8 +22,9 @@ __all__ = [
     'attention', 'Bottleneck', 'conv_map', 'conv_norm', 'ConvEmbed', 'ConvMlp', 'convolve_between', 'crop_bias',
     'DecomposedPosition', 'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'group_attention',
     'group_tokens', 'GroupNorm1', 'Groups', 'init_conv_fan_out', 'LayerScaleBlock', 'list_windows', 'MaxPool',
-    'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast', 'pad_to_multiple', 'PatchEmbed', 'PatchMerging',
-    'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock', 'random_directions', 'random_feature_attention',
-    'relative_index', 'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention',
-    'sort_windows', 'SpatialReductionAttention', 'split_windows', 'Upsample', 'varying_conv', 'widen'
+    'merge_neighbours', 'merge_windows', 'Mlp', 'no_autocast', 'normal_directions', 'pad_to_multiple', 'PatchEmbed',
+    'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator', 'PreNormBlock', 'random_directions',
+    'random_feature_attention', 'relative_index', 'RelativePositionBias', 'reorder', 'resize_position',
+    'shifted_windows', 'ShiftedWindowAttention', 'softmax_estimate', 'sort_windows', 'SpatialReductionAttention',
+    'split_windows', 'Upsample', 'varying_conv', 'widen'
 ]
