@@ -6,7 +6,7 @@ from parity import compare, image
 
 CASES = [(name, path, kind, i) for name, path in records() if is_column(name)
          for kind in ('cases', 'derived_cases', 'extra_cases', 'cases_antialias') for i in range(len(read_record(path).get(kind, ())))]
-ELSEWHERE = ('ceit', 't2t_vit', 'vitae')
+ELSEWHERE = ('ceit', 'ps_vit', 't2t_vit', 'vitae')
 """Families whose cases hold other places than the last map behind its norm and the four taps."""
 TAPS_FIRST = ('localvit', 'tnt')
 """Families whose cases hold the last map behind its norm after the four taps."""

@@ -14,6 +14,7 @@ from .localvit import LocalViT, LocalViTPVT, LocalViTSwin, LocalViTT2T, LocalViT
 from .msg_transformer import MSGTransformer
 from .mvit_v2 import MViTv2
 from .p2t import P2T
+from .ps_vit import PSViT
 from .pvt import PyramidVisionTransformer
 from .pvt_v2 import PyramidVisionTransformerV2
 from .rest import ResT
@@ -24,6 +25,7 @@ from .swin import SwinTransformer
 from .swin_v2 import SwinTransformerV2
 from .t2t_vit import T2TViT
 from .tnt import TNT
+from .tokenlearner import TokenLearnerViT
 from .twins_pcpvt import TwinsPCPVT
 from .twins_svt import TwinsSVT
 from .vit import VisionTransformer
@@ -34,7 +36,7 @@ from .vitae_v2 import ViTAEv2
 __all__ = [
     'Backbone', 'CaiT', 'CeiT', 'CPVT', 'CSWinTransformer', 'DeepViT', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer',
     'HRFormer', 'LocalViT', 'LocalViTPVT', 'LocalViTSwin', 'LocalViTT2T', 'LocalViTTNT', 'MSGTransformer', 'MViTv2',
-    'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer', 'ShuffleTransformer',
-    'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TNT', 'TwinsPCPVT', 'TwinsSVT', 'VisionTransformer', 'ViTAE',
-    'ViTAEv2', 'ViTC'
+    'P2T', 'PSViT', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
+    'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TNT', 'TokenLearnerViT', 'TwinsPCPVT',
+    'TwinsSVT', 'VisionTransformer', 'ViTAE', 'ViTAEv2', 'ViTC'
 ]

@@ -13,8 +13,8 @@ from typing import List, Optional, Sequence, Tuple, Union
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import (NormedMlp, PreNormBlock, RelativePositionBias, attention, conv_map, drop_path_rates, merge_windows,
-                      pad_to_multiple, split_windows)
+from ..layers import (Bottleneck, NormedMlp, PreNormBlock, RelativePositionBias, attention, conv_map, conv_norm,
+                      drop_path_rates, merge_windows, pad_to_multiple, split_windows)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -27,12 +27,6 @@ BLOCKS = 2
 """Transformer blocks of a branch between two exchanges."""
 POOLED_DIMS = (128, 256, 512, 1024, 2048)
 """Channels of the classifier: what each branch is widened to, and what is pooled."""
-
-
-def conv_norm(in_dim: int, dim: int, kernel_size: int = 1, stride: int = 1, groups: int = 1) -> List[nn.Module]:
-    """A convolution without bias, which keeps the size but for its stride, and a batch norm."""
-    conv = nn.Conv2d(in_dim, dim, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
-    return [conv, nn.BatchNorm2d(dim)]
 
 
 class Stem(nn.Module):
@@ -51,30 +45,6 @@ class Stem(nn.Module):
         """(B, H, W, in_dim) -> (B, H / 4, W / 4, 64)"""
         x = F.relu(self.bn1(self.conv1(x.permute(0, 3, 1, 2))))
         return F.relu(self.bn2(self.conv2(x))).permute(0, 2, 3, 1)
-
-
-class Bottleneck(nn.Module):
-    """The block of ResNet: 1x1, 3x3 and 1x1 convolutions with a residual; (B, H, W, in_dim) -> (B, H, W, dim).
-
-    Args:
-        in_dim: Channels of the input.
-        dim: Channels of the output, four times those inside.
-        depthwise: Whether the 3x3 convolution is.
-    """
-
-    def __init__(self, in_dim: int, dim: int, depthwise: bool = False) -> None:
-        super().__init__()
-        inner = dim // EXPANSION
-        self.conv1, self.bn1 = conv_norm(in_dim, inner)
-        self.conv2, self.bn2 = conv_norm(inner, inner, 3, groups=inner if depthwise else 1)
-        self.conv3, self.bn3 = conv_norm(inner, dim)
-        self.downsample = nn.Identity() if in_dim == dim else nn.Sequential(*conv_norm(in_dim, dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(0, 3, 1, 2)
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = self.bn3(self.conv3(F.relu(self.bn2(self.conv2(out)))))
-        return F.relu(out + self.downsample(x)).permute(0, 2, 3, 1)
 
 
 class WindowAttention(nn.Module):
@@ -206,7 +176,8 @@ class Pooling(nn.Module):
     def __init__(self, dims: Sequence[int]) -> None:
         super().__init__()
         *widths, dim = POOLED_DIMS
-        self.incre_modules = nn.ModuleList(Bottleneck(*sizes, depthwise=True) for sizes in zip(dims, widths))
+        self.incre_modules = nn.ModuleList(
+            Bottleneck(in_dim, width // EXPANSION, width, depthwise=True) for in_dim, width in zip(dims, widths))
         self.downsamp_modules = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(width, width, 3, 2, 1, groups=width), nn.BatchNorm2d(width), nn.Conv2d(width, wider, 1),
@@ -281,7 +252,7 @@ class HRFormer(Backbone):
         spec, dims = self.spec, self.spec['dims'][:i + 1]
         dim = EXPANSION * STEM_DIM
         if i == 0:
-            blocks = [Bottleneck(dim if j else STEM_DIM, dim) for j in range(spec['depths'][0])]
+            blocks = [Bottleneck(dim if j else STEM_DIM, STEM_DIM, dim) for j in range(spec['depths'][0])]
             return Stage(blocks, None, self.with_cp)
         blocks = []
         for j, rates in enumerate(drop_path, 1):

@@ -8,10 +8,11 @@ vision_transformer@c6de1e5 (Apache-2.0), and for windows detectron2@02b5c4e (Apa
 """
 from typing import Optional, Sequence, Tuple
 
+import torch
 from torch import Tensor, nn
 
-from ..layers import (DecomposedPosition, Mlp, PreNormBlock, attention, merge_windows, pad_to_multiple,
-                      split_windows)
+from ..layers import (DecomposedPosition, Mlp, PreNormBlock, attention, merge_windows, normal_directions,
+                      pad_to_multiple, softmax_estimate, split_windows)
 from ..registry import MODELS
 from .column import STRIDE, ColumnarBackbone, PatchConv, SelfAttention, TokenStem, quarters
 
@@ -54,9 +55,33 @@ class PositionedAttention(SelfAttention):
         return self.proj(attention(q, k, v, scale=1.)).view_as(x)
 
 
+class PerformerAttention(SelfAttention):
+    """Attention of all tokens to all, estimated at a cost that is linear in their number (Performer, arXiv 2009.14794).
+
+    Args:
+        dim: Channels.
+        num_heads: Heads.
+        features: Random features, the same of all heads; they are saved with the weights.
+    """
+
+    def __init__(self, dim: int, num_heads: int, features: int) -> None:
+        super().__init__(dim, num_heads)
+        self.register_buffer('directions', torch.empty(features, dim // num_heads))
+        self.redraw()
+
+    @torch.no_grad()
+    def redraw(self) -> None:
+        """Draws other random features, which makes another estimate of the same; a training loop may now and then."""
+        self.directions.copy_(normal_directions(*self.directions.shape))
+
+    def forward(self, x: Tensor, *context) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.proj(softmax_estimate(q, k, v, self.directions))
+
+
 @MODELS.register_module()
 class VisionTransformer(ColumnarBackbone):
-    """ViT; arguments and contract in `ColumnarBackbone` and `Backbone`, and two of its own.
+    """ViT; arguments and contract in `ColumnarBackbone` and `Backbone`, and some of its own.
 
     Global attention grows with the square of the tokens: of an 800 x 1344 image it takes half of ViT-B's arithmetic.
 
@@ -64,9 +89,13 @@ class VisionTransformer(ColumnarBackbone):
         window: Side, in tokens, of the windows in which all but the ``global_blocks`` attend, with decomposed relative
             positions in all blocks; prefix tokens are left out then (ViTDet). None for attention of all tokens to all.
         global_blocks: Numbers, from 0, of the blocks that attend to all tokens in spite of a ``window``.
+        attention: 'softmax', or 'performer', which estimates it with random features (FAVOR+): linear in the number of
+            tokens, cheaper from about 2 ``random_features`` tokens on. Weights of a ViT load, but want training.
+        random_features: Their number a head. `softmax_estimate` says how far from softmax attention they are.
 
     Raises:
-        ValueError: A ``window`` without tokens, ``global_blocks`` without a window, or of a number that no block has.
+        ValueError: A ``window`` without tokens, ``global_blocks`` without a window, or of a number that no block has; an
+            unknown ``attention``, 'performer' with a ``window``, or no ``random_features``.
     """
 
     family = 'vit'
@@ -76,8 +105,9 @@ class VisionTransformer(ColumnarBackbone):
         for name, dim, depth in (('tiny', 192, 12), ('small', 384, 12), ('base', 768, 12), ('large', 1024, 24))
         for size in (224, 384)
     }
-    options = dict(ColumnarBackbone.options, window=None, global_blocks=())
-    new_keys = (*ColumnarBackbone.new_keys, r'stages\.\d+\.blocks\.\d+\.attn\.position\.')
+    options = dict(
+        ColumnarBackbone.options, window=None, global_blocks=(), attention='softmax', random_features=256)
+    new_keys = (*ColumnarBackbone.new_keys, r'stages\.\d+\.blocks\.\d+\.attn\.(position\.|directions$)')
     no_decay = ('pos_embed', 'cls_token')
     tokens: Sequence[str] = ('cls_token', )
     """What the authors put in front of the patches."""
@@ -88,6 +118,10 @@ class VisionTransformer(ColumnarBackbone):
 
     def build_patch_embed(self) -> nn.Module:
         self._check(self.window is None or self.window >= 1, 'a window of at least one token', self.window)
+        known = ('softmax', 'performer') if self.window is None else ('softmax', )
+        expected = f'attention, with window={self.window}, to be one of {known}'
+        self._check(self.attention in known, expected, self.attention)
+        self._check(self.random_features >= 1, 'random_features of at least 1', self.random_features)
         self._check(
             set(self.global_blocks) <= set(range(sum(self.spec['depths']) if self.window is not None else 0)),
             'global_blocks to be numbers of blocks, beside a window', self.global_blocks)
@@ -96,6 +130,8 @@ class VisionTransformer(ColumnarBackbone):
 
     def build_attention(self, number: int) -> nn.Module:
         dim, num_heads = self.spec['dims'][0], self.spec['num_heads']
+        if self.attention == 'performer':
+            return PerformerAttention(dim, num_heads, self.random_features)
         if self.window is None:
             return SelfAttention(dim, num_heads)
         return PositionedAttention(dim, num_heads, None if number in self.global_blocks else self.window)

@@ -126,7 +126,8 @@ def _twins(file: str, *others: str) -> Weights:
     return replace(_page(file, 'Meituan-AutoML/Twins', 'Apache-2.0'), others=others)
 
 
-# Swin's files without an address here: their names follow the others', unverified (MoBY's: as recollected). ELSA's: ours.
+# Swin's files without an address here: their names follow the others', unverified (MoBY's: as recollected). ELSA's
+# and PS-ViT's: ours.
 _SWIN = 'https://github.com/microsoft/Swin-Transformer'
 _MOBY = 'https://github.com/SwinTransformer/Transformer-SSL'
 _STRETCHED = Preprocess(384, None)
@@ -242,6 +243,8 @@ ZOO: Dict[str, Weights] = {
     'mvit_v2/base_in21k': _mvit('B', 'in21k'),
     'mvit_v2/large_in21k': _mvit('L', 'in21k'),
     'mvit_v2/huge_in21k': _mvit('H', 'in21k'),
+    'ps_vit/ps_vit_b_14': _page('ps_vit_b_14.pth.tar', 'yuexy/PS-ViT', 'MIT', Preprocess(crop=0.9)),
+    'ps_vit/ps_vit_b_18': _page('ps_vit_b_18.pth.tar', 'yuexy/PS-ViT', 'MIT', Preprocess(crop=0.9)),
     'pvt/tiny': _pvt('pvt_tiny.pth'),
     'pvt/small': _pvt('pvt_small.pth'),
     'pvt/medium': _pvt('pvt_medium.pth'),
@@ -404,6 +407,9 @@ trained itself."""
 UNPUBLISHED: Dict[str, Optional[Preprocess]] = {
     'deepvit/deepvit_L_384': _halves(384, 1.),
     'deepvit/deepvit_patch16_224_re_attn_16b': _halves(224, 0.9),
+    'ps_vit/ps_vit_ti_14': Preprocess(crop=0.9),
+    'ps_vit/ps_vit_b_10': Preprocess(crop=0.9),
+    'ps_vit/ps_vit_b_16': Preprocess(crop=0.9),
     'swin/tiny_c24_window8_256': Preprocess(256),
     't2t_vit/t2t_vit_14_resnext': Preprocess(crop=0.9),
     't2t_vit/t2t_vit_14_wide': Preprocess(crop=0.9),

@@ -29,6 +29,7 @@ _RATES = {
     'msg_transformer': dict(tiny=.1, small=.3, base=.5),
     'mvit_v2': dict(tiny=.1, small=.1, base=.3),
     'p2t': dict(tiny=.1, small=.1, base=.3, large=.3),
+    'ps_vit': dict(ps_vit_ti_14=.1, ps_vit_b_10=.1, ps_vit_b_14=.1, ps_vit_b_16=.1, ps_vit_b_18=.1),
     'pvt': dict(tiny=.1, small=.1, medium=.3, large=.3),
     'pvt_v2': dict(b0=.1, b1=.1, b2=.1, b2_li=.1, b3=.3, b4=.3, b5=.3),
     'rest': dict(lite=.1, small=.1, base=.2, large=.3),
@@ -46,6 +47,7 @@ _RATES = {
         t2t_vit_7=.1, t2t_vit_10=.1, t2t_vit_12=.1, t2t_vit_14=.1, t2t_vit_14_384=.1, t2t_vit_14_resnext=.1,
         t2t_vit_14_wide=.1, t2t_vit_19=.1, t2t_vit_24=.1, t2t_vit_t_14=.1, t2t_vit_t_19=.1, t2t_vit_t_24=.1),
     'tnt': dict(tnt_ti=.1, tnt_s=.1, tnt_s_legacy=.1, tnt_b=.1),
+    'tokenlearner': dict(tokenlearner_ti_16=0., tokenlearner_s_16=0., tokenlearner_b_16=0., tokenlearner_l_16=0.),
     'twins_pcpvt': dict(small=.2, base=.3, large=.5),
     'twins_svt': dict(small=.2, base=.3, large=.5),
     'vitae': dict(vitae_t=.1, vitae_6m=.1, vitae_13m=.1, vitae_s=.1),  # the script's default

@@ -15,17 +15,18 @@ fresh pages from the system, which cost more than the arithmetic."""
 
 
 class Mlp(nn.Module):
-    """Linear, GELU (the exact one), Linear on the last axis.
+    """Linear, activation, Linear on the last axis.
 
     Args:
         dim: Channels of input and output.
         hidden_dim: Channels between the two linears.
+        act: The activation, GELU (the exact one) where it is None.
     """
 
-    def __init__(self, dim: int, hidden_dim: int) -> None:
+    def __init__(self, dim: int, hidden_dim: int, act: Optional[nn.Module] = None) -> None:
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden_dim)
-        self.act = nn.GELU()
+        self.act = nn.GELU() if act is None else act
         self.fc2 = nn.Linear(hidden_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
