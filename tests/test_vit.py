@@ -31,7 +31,8 @@ FLAX = (
      r'Transformer/encoderblock_\1/MultiHeadDotProductAttention_1/\2/bias', lambda x: x.reshape(2, 16)),
     (r'^blocks\.(\d+)\.attn\.proj\.weight$', r'Transformer/encoderblock_\1/MultiHeadDotProductAttention_1/out/kernel',
      lambda x: x.T.reshape(2, 16, 32)),
-    (r'^blocks\.(\d+)\.attn\.proj\.bias$', r'Transformer/encoderblock_\1/MultiHeadDotProductAttention_1/out/bias', lambda x: x),
+    (r'^blocks\.(\d+)\.attn\.proj\.bias$', r'Transformer/encoderblock_\1/MultiHeadDotProductAttention_1/out/bias',
+     lambda x: x),
     (r'^blocks\.(\d+)\.mlp\.fc1\.weight$', r'Transformer/encoderblock_\1/MlpBlock_3/Dense_0/kernel', lambda x: x.T),
     (r'^blocks\.(\d+)\.mlp\.fc1\.bias$', r'Transformer/encoderblock_\1/MlpBlock_3/Dense_0/bias', lambda x: x),
     (r'^blocks\.(\d+)\.mlp\.fc2\.weight$', r'Transformer/encoderblock_\1/MlpBlock_3/Dense_1/kernel', lambda x: x.T),
@@ -61,7 +62,8 @@ def randomise(model):
 def state():
     """What a port of `ARCH` saves, classifier included."""
     shapes = {'cls_token': (1, 1, 32), 'pos_embed': (1, 197, 32), 'patch_embed.proj.weight': (32, 3, 16, 16),
-              'patch_embed.proj.bias': (32, ), 'norm.weight': (32, ), 'norm.bias': (32, ), 'head.weight': (10, 32), 'head.bias': (10, )}
+              'patch_embed.proj.bias': (32, ), 'norm.weight': (32, ), 'norm.bias': (32, ), 'head.weight': (10, 32),
+              'head.bias': (10, )}
     for i in range(4):
         for name, shape in (('norm1', (32, )), ('attn.qkv', (96, 32)), ('attn.proj', (32, 32)), ('norm2', (32, )),
                             ('mlp.fc1', (128, 32)), ('mlp.fc2', (32, 128))):
@@ -95,7 +97,8 @@ def test_files_of_flax(root, state, tmp_path):
     arrays = {key: np.asfortranarray(value) if 'fc1' in key else value for key, value in arrays.items()}
     np.savez(tmp_path / 'x.npz', **arrays)
     found = read_checkpoint(tmp_path / 'x.npz')
-    assert found.keys() - {'opt/state/step'} == state.keys() and all(torch.equal(found[key], value) for key, value in state.items())
+    assert found.keys() - {'opt/state/step'} == state.keys()
+    assert all(torch.equal(found[key], value) for key, value in state.items())
     model = vit(pyramid=None)
     report = load_checkpoint(model, tmp_path / 'x.npz')
     assert report.new == [] and set(report.dropped) == {'head.weight', 'head.bias', *(['opt/state/step'] if root else [])}
@@ -120,7 +123,8 @@ def test_timm_reads_the_same_in_a_file_of_flax(state, tmp_path):
     (lambda arrays: arrays.update({'Transformer/encoderblock_0/Other_4/kernel': np.ones((2, 2))}), '1 unexplained'),
     (lambda arrays: arrays.update({'Transformer/encoderblock_4/LayerNorm_0/scale': np.ones(32)}), '1 unexplained'),
     (lambda arrays: arrays.update({'embedding/kernel': np.ones((16, 16, 3))}), 'of another shape'),
-    (lambda arrays: arrays.update({'Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query/bias': np.ones(())}), 'unexplained'),
+    (lambda arrays: arrays.update({'Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query/bias': np.ones(())}),
+     'unexplained'),
     (lambda arrays: arrays.update({'cls': np.array([1, 2])}), 'int64, not float32'),
 ])
 def test_files_of_flax_are_accounted_for(change, message, state, tmp_path, monkeypatch):
@@ -216,11 +220,12 @@ def test_files_of_detectron2(monkeypatch):
     file = {'proposal_generator.rpn_head.conv.weight': torch.ones(1)}
     for level, parts in ((2, (4, 5)), (3, (1, 2)), (4, (0, 1)), (5, (1, 2))):
         for i in parts:
-            file.update({f'backbone.simfp_{level}.{i}.weight': torch.ones(1), f'backbone.simfp_{level}.{i}.norm.bias': torch.ones(1)})
+            file.update({f'backbone.simfp_{level}.{i}.{leaf}': torch.ones(1) for leaf in ('weight', 'norm.bias')})
     heads = set(file)
     for key, value in model.state_dict().items():
         name = re.sub(r'^stages\.(\d)\.blocks\.0\.', r'net.blocks.\1.', key.replace('.position.', '.'))
-        name = name.replace('resample0.', 'simfp_2.').replace('resample1.', 'simfp_3.0.').replace('patch_embed.', 'net.patch_embed.')
+        for own, theirs in (('resample0.', 'simfp_2.'), ('resample1.', 'simfp_3.0.'), ('patch_embed.', 'net.patch_embed.')):
+            name = name.replace(own, theirs)
         if key == 'patch_embed.pos_embed':
             name, value = 'net.pos_embed', torch.cat([torch.ones(1, 1, 32), value], 1)
         file[f'backbone.{name}'] = value
@@ -232,7 +237,11 @@ def test_files_of_detectron2(monkeypatch):
         convert(vit(), dict(model=file))
 
 
-@pytest.mark.parametrize('options', [dict(global_blocks=(1, )), dict(window=14, global_blocks=(2, 4)), dict(window=14, global_blocks=(-1, ))])
+@pytest.mark.parametrize('options', [
+    dict(global_blocks=(1, )),
+    dict(window=14, global_blocks=(2, 4)),
+    dict(window=14, global_blocks=(-1, )),
+])
 def test_global_blocks_are_blocks(options):
     with pytest.raises(ValueError, match='global_blocks to be numbers of blocks, beside a window'):
         vit(**options)
@@ -259,9 +268,9 @@ def test_training():
     assert len(norms) == 24 + 4 + 1 and all(norm.eps == 1e-6 for norm in norms)
     rates = [block.drop_path.rate for stage in model.stages for block in stage.blocks]
     assert rates == pytest.approx([.01 * i for i in range(12)])
-    depths = {'patch_embed.pos_embed': 0, 'patch_embed.cls_token': 0, 'patch_embed.proj.weight': 0, 'stages.0.blocks.0.norm1.bias': 1,
-              'stages.2.blocks.1.mlp.fc1.weight': 8, 'stages.3.blocks.2.attn.qkv.bias': 12, 'stages.3.norm.weight': 13,
-              'norm0.weight': 13, 'resample1.weight': 13}
+    depths = {'patch_embed.pos_embed': 0, 'patch_embed.cls_token': 0, 'patch_embed.proj.weight': 0,
+              'stages.0.blocks.0.norm1.bias': 1, 'stages.2.blocks.1.mlp.fc1.weight': 8,
+              'stages.3.blocks.2.attn.qkv.bias': 12, 'stages.3.norm.weight': 13, 'norm0.weight': 13, 'resample1.weight': 13}
     assert {name: model.layer_depth(name) for name in depths} == depths and model.num_layers == 14
     assert depths.keys() <= {name for name, _ in model.named_parameters()}
 
