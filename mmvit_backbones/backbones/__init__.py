@@ -1,6 +1,7 @@
 """The backbone families, one file a paper."""
 from .base import Backbone
 from .cswin import CSWinTransformer
+from .deit import DeiT
 from .dwnet import DWNet
 from .elsa import ELSASwin
 from .fcvit import FCViT
@@ -24,7 +25,7 @@ from .vit import VisionTransformer
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer', 'MSGTransformer',
+    'Backbone', 'CSWinTransformer', 'DeiT', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer', 'MSGTransformer',
     'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
     'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT', 'VisionTransformer',
     'ViTAEv2'

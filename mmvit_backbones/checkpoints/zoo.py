@@ -103,6 +103,20 @@ def _mvit(letter: str, pretrain: str, converted: str = '') -> Weights:
     return Weights(file, url, page, 'Apache-2.0', f'ImageNet-{pretrain[2:]}, 224', others, preprocess)
 
 
+def _deit(file: str, size: int = 224, pretrain: str = '', crop: Optional[float] = 0.875) -> Weights:
+    url = f'https://dl.fbaipublicfiles.com/deit/{file}'  # as timm 1.0 has it
+    preprocess = None if crop is None else Preprocess(size, crop)
+    data = f'ImageNet-{pretrain}1k, {size}'
+    return Weights(file, url, 'https://github.com/facebookresearch/deit', 'Apache-2.0', data, preprocess=preprocess)
+
+
+def _deit_iii(name: str, size: int = 224, crop: Optional[float] = 1., end: str = '') -> Dict[str, Weights]:
+    variant = f'deit/deit_{name}_LS{"" if size == 224 else f"_{size}"}'
+    start = f'deit_3_{name.split("_")[0]}_{size}'
+    return {variant: _deit(f'{start}_1k.pth', size, '', crop),
+            f'{variant}_22kto1k': _deit(f'{start}_21k{end}.pth', size, '21k, then ', crop)}
+
+
 def _t2t_openmmlab(file: str) -> Weights:
     page = 'https://github.com/open-mmlab/mmpretrain/tree/main/configs/t2t_vit'
     others = (f'{_OPENMMLAB}/t2t-vit/{file}', )
@@ -138,6 +152,22 @@ ZOO: Dict[str, Weights] = {
     'cswin/large': _cswin('cswin_large_224.pth', 'ImageNet-22k, then 1k, 224'),
     'cswin/large_22k': _cswin('cswin_large_22k_224.pth', 'ImageNet-22k, 224', None),
     'cswin/large_384': _cswin('cswin_large_384.pth', 'ImageNet-22k, then 1k, 384', Preprocess(384, 1.)),
+    'deit/deit_tiny_patch16_224': _deit('deit_tiny_patch16_224-a1311bcf.pth'),
+    'deit/deit_small_patch16_224': _deit('deit_small_patch16_224-cd65a155.pth'),
+    'deit/deit_base_patch16_224': _deit('deit_base_patch16_224-b5f2ef4d.pth'),
+    'deit/deit_base_patch16_384': _deit('deit_base_patch16_384-8de9b5d1.pth', 384),
+    'deit/deit_tiny_distilled_patch16_224': _deit('deit_tiny_distilled_patch16_224-b40b3cf7.pth'),
+    'deit/deit_small_distilled_patch16_224': _deit('deit_small_distilled_patch16_224-649709d9.pth'),
+    'deit/deit_base_distilled_patch16_224': _deit('deit_base_distilled_patch16_224-df68dfff.pth'),
+    'deit/deit_base_distilled_patch16_384': _deit('deit_base_distilled_patch16_384-d0272ac0.pth', 384),
+    **_deit_iii('small_patch16'),
+    **_deit_iii('small_patch16', 384),
+    **_deit_iii('medium_patch16', crop=None),
+    **_deit_iii('base_patch16'),
+    **_deit_iii('base_patch16', 384),
+    **_deit_iii('large_patch16'),
+    **_deit_iii('large_patch16', 384),
+    **_deit_iii('huge_patch14', end='_v1'),
     'dwnet/dwnet_tiny': _page('dwnet_tiny.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'dwnet/dwnet_base': _page('dwnet_base.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'dwnet/dynamic_dwnet_tiny': _page('dynamic_dwnet_tiny.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),

@@ -9,6 +9,11 @@ from .data import nodes
 
 _RATES = {
     'cswin': dict(tiny=.2, small=.4, base=.5, base_384=.7, large=.2),
+    'deit': dict(
+        deit_tiny_patch16_224=.1, deit_small_patch16_224=.1, deit_base_patch16_224=.1, deit_base_patch16_384=.1,
+        deit_tiny_distilled_patch16_224=.1, deit_small_distilled_patch16_224=.1, deit_base_distilled_patch16_224=.1,
+        deit_base_distilled_patch16_384=.1, deit_small_patch16_LS=.05, deit_small_patch16_LS_384=0., deit_base_patch16_LS=.2,
+        deit_base_patch16_LS_384=.15, deit_large_patch16_LS=.45, deit_large_patch16_LS_384=.4, deit_huge_patch14_LS=.55),
     'dwnet': dict(
         dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
         i_dynamic_dwnet_base=.5),
@@ -43,7 +48,7 @@ DROP_PATH: Dict[str, float] = {
     f'{family}/{arch}': rate for family, rates in _RATES.items() for arch, rate in rates.items()
 }
 """{<family>/<variant>: drop path with which the authors have trained its weights}; that of the fine-tuning where they have
-pre-trained at another size or on ImageNet-22k. Those of cswin/large_384, of MViTv2 on ImageNet-21k and of ResT V2 beyond
+pre-trained at another size or on ImageNet-22k. Those of cswin/large_384, of DeiT III medium, of MViTv2 on ImageNet-21k and of ResT V2 beyond
 tiny are not given."""
 
 
