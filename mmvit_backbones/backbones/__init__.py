@@ -7,6 +7,7 @@ from .elsa import ELSASwin
 from .fcvit import FCViT
 from .gg_transformer import GGTransformer
 from .hrformer import HRFormer
+from .lv_vit import LVViT
 from .msg_transformer import MSGTransformer
 from .mvit_v2 import MViTv2
 from .p2t import P2T
@@ -25,8 +26,8 @@ from .vit import VisionTransformer
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
-    'Backbone', 'CSWinTransformer', 'DeiT', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer', 'MSGTransformer',
-    'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
+    'Backbone', 'CSWinTransformer', 'DeiT', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer', 'HRFormer', 'LVViT',
+    'MSGTransformer', 'MViTv2', 'P2T', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
     'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TwinsPCPVT', 'TwinsSVT', 'VisionTransformer',
     'ViTAEv2'
 ]

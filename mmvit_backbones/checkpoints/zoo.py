@@ -142,7 +142,11 @@ def _vitae(file: str) -> Weights:
     return _page(file, 'ViTAE-Transformer/ViTAE-Transformer', 'none', Preprocess(crop=0.9))
 
 
-# The names of HRFormer's files are as recollected.
+def _lv_vit(file: str, size: int = 224, crop: float = 1.) -> Weights:
+    return _page(file, 'zihangJiang/TokenLabeling', 'Apache-2.0', Preprocess(size, crop))
+
+
+# The names of HRFormer's files are as recollected; those of LV-ViT's m and l end as that of s does, unverified.
 ZOO: Dict[str, Weights] = {
     'cswin/tiny': _cswin('cswin_tiny_224.pth', 'ImageNet-1k, 224'),
     'cswin/small': _cswin('cswin_small_224.pth', 'ImageNet-1k, 224'),
@@ -182,6 +186,16 @@ ZOO: Dict[str, Weights] = {
     'hrformer/hrformer_t': _page('hrt_tiny.pth', 'HRNet/HRFormer', 'MIT'),
     'hrformer/hrformer_s': _page('hrt_small.pth', 'HRNet/HRFormer', 'MIT'),
     'hrformer/hrformer_b': _page('hrt_base.pth', 'HRNet/HRFormer', 'MIT'),
+    'lv_vit/lvvit_t': _lv_vit('lvvit_t.pth', crop=0.9),
+    'lv_vit/lvvit_s': _lv_vit('lvvit_s-26M-224-83.3.pth.tar', crop=0.9),
+    'lv_vit/lvvit_s_384': _lv_vit('lvvit_s-26M-384-84.4.pth.tar', 384, 0.9),
+    'lv_vit/lvvit_m': _lv_vit('lvvit_m-56M-224-84.0.pth.tar'),
+    'lv_vit/lvvit_m_384': _lv_vit('lvvit_m-56M-384-85.4.pth.tar', 384),
+    'lv_vit/lvvit_m_448': _lv_vit('lvvit_m-56M-448-85.5.pth.tar', 448),
+    'lv_vit/lvvit_l_448': _lv_vit('lvvit_l-150M-448-86.2.pth.tar', 448),
+    'lv_vit/lvvit_l_512': _lv_vit('lvvit_l-150M-512-86.4.pth.tar', 512),
+    **{f'lv_vit/upernet_lvvit_{size}':
+       replace(_lv_vit(f'upernet_lvvit_{size}.pth'), data='ImageNet-1k, then ADE20K, 512', preprocess=None) for size in 'sml'},
     'p2t/tiny': _page('p2t_tiny.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/small': _page('p2t_small.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/base': _page('p2t_base.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),

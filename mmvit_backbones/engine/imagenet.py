@@ -21,6 +21,8 @@ _RATES = {
     'fcvit': dict(tiny=.1, b12=.1, b24=.1, b48=.2),
     'gg_transformer': dict(gg_tiny=.2, gg_small=.3),  # recollected
     'hrformer': dict(hrformer_t=0., hrformer_s=0., hrformer_b=.2),
+    'lv_vit': dict(
+        lvvit_s=.1, lvvit_s_384=.1, lvvit_m=.2, lvvit_m_384=.2, lvvit_m_448=.2, lvvit_l_448=.3, lvvit_l_512=.3),
     'msg_transformer': dict(tiny=.1, small=.3, base=.5),
     'mvit_v2': dict(tiny=.1, small=.1, base=.3),
     'p2t': dict(tiny=.1, small=.1, base=.3, large=.3),
@@ -48,8 +50,8 @@ DROP_PATH: Dict[str, float] = {
     f'{family}/{arch}': rate for family, rates in _RATES.items() for arch, rate in rates.items()
 }
 """{<family>/<variant>: drop path with which the authors have trained its weights}; that of the fine-tuning where they have
-pre-trained at another size or on ImageNet-22k. Those of cswin/large_384, of DeiT III medium, of MViTv2 on ImageNet-21k and of ResT V2 beyond
-tiny are not given."""
+pre-trained at another size or on ImageNet-22k. Those of cswin/large_384, of DeiT III medium, of LV-ViT-T, of MViTv2 on
+ImageNet-21k and of ResT V2 beyond tiny are not given."""
 
 
 def use_preprocessing(cfg: Config, name: str, keep_size: bool = False) -> None:
