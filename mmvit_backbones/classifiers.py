@@ -29,12 +29,12 @@ class ImageClassifier(mmpretrain.models.ImageClassifier):
         init_weights(self, super().init_weights, load_classifier)
 
 
-class TokenLabelHead(mmpretrain.models.LinearClsHead):
+class TokenLabelingHead(mmpretrain.models.LinearClsHead):
     """LV-ViT's: a linear layer on the class token, and another one on each patch, half of whose largest score joins it.
 
-    Its authors train the two apart, the second with a label for each patch, which a map of another network's gives. There
-    are no such maps here: the loss is that of the sum, which is what is evaluated, so that of the patches only the largest
-    score of each class learns.
+    Its authors train the two apart, the second with a label for each patch, from maps that another network has made.
+    There are no such maps here: the loss is that of the sum, which is what is evaluated, so that of the patches only
+    the largest score of each class learns.
 
     Args:
         num_classes, in_channels: As for ``LinearClsHead``, as is all else.

@@ -7,10 +7,9 @@ from mmengine.registry import MODELS
 from mmvit_backbones.backbones.deit import ResizedPatchConv
 from mmvit_backbones.checkpoints import convert
 from mmvit_backbones.engine import classifier
-from mmvit_backbones.engine.config import UsageError, load_config
-from mmvit_backbones.engine.recipe import set_backbone
 
-PLAIN, DISTILLED, SCALED = (f'deit/deit_tiny{kind}' for kind in ('_patch16_224', '_distilled_patch16_224', '_patch16_LS'))
+PLAIN, DISTILLED, SCALED = (
+    f'deit/deit_tiny_{kind}' for kind in ('patch16_224', 'distilled_patch16_224', 'patch16_LS'))
 
 
 def state_of(name):
@@ -109,14 +108,3 @@ def test_both_heads_of_the_distilled_learn_and_are_kept(tmp_path):
     dense = build(DISTILLED, arch=row_of(DISTILLED), init_cfg=init_cfg)
     dense.init_weights()
     assert dense.patch_embed.dist_token.equal(model.backbone.patch_embed.dist_token)
-
-
-def test_the_recipe_of_imagenet_takes_the_head_of_the_distilled():
-    cfg = set_backbone(load_config('configs/imagenet.py'), DISTILLED)
-    assert cfg.model.head.type == 'mmpretrain.DeiTClsHead' and cfg.model.head.in_channels == 192
-    head = MODELS.build(cfg.model).head
-    assert {name.split('.')[1] for name, _ in head.named_parameters()} == {'head', 'head_dist'}
-    cfg = load_config('configs/imagenet.py')
-    cfg.model.head.type = 'StackedLinearClsHead'
-    with pytest.raises(UsageError, match='StackedLinearClsHead.*does not take what deit/.*Use a LinearClsHead'):
-        set_backbone(cfg, DISTILLED)

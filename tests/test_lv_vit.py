@@ -49,7 +49,8 @@ def test_a_segmentor_takes_the_classifiers_file(pyramid):
         model = build('lv_vit/upernet_lvvit_s', pyramid=pyramid)
     shapes = read_record(DATA / 'lv_vit/lvvit_s.json')['state']
     _, report = convert(model, {key: torch.empty(shape, device='meta') for key, shape in shapes.items()})
-    assert list(report.resized) == ['patch_embed.pos_embed'] and all(key.startswith(('resample', 'norm')) for key in report.new)
+    assert list(report.resized) == ['patch_embed.pos_embed']
+    assert all(key.startswith(('resample', 'norm')) for key in report.new)
     norm = ['norm.weight', 'norm.bias'] if pyramid == 'own' else []
     assert set(report.dropped) == {*norm, 'head.weight', 'head.bias', 'aux_head.weight', 'aux_head.bias'}
 

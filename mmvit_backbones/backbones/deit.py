@@ -1,10 +1,10 @@
 """DeiT (Touvron et al., "Training data-efficient image transformers & distillation through attention", ICML 2021, arXiv
 2012.12877), and DeiT III (Touvron et al., "DeiT III: Revenge of the ViT", ECCV 2022, arXiv 2204.07118).
 
-New in DeiT: ViT learns from ImageNet-1k alone, and a second token in front of the patches from a teacher. New in DeiT III:
-a learned factor a channel on each branch, positions for the patches alone, and the same drop path in all blocks.
+New in DeiT: ViT learns from ImageNet-1k alone, and a second token in front of the patches from a teacher. New in DeiT
+III: a learned factor a channel on each branch, positions for the patches alone, the same drop path in all blocks.
 
-Facts from facebookresearch/deit@7e160fe (Apache-2.0), which classifies images of one size only; other sizes are ViT's here.
+Facts from facebookresearch/deit@7e160fe (Apache-2.0), which classifies images of one size; for others ViT's rules hold.
 """
 from typing import Dict, List, Sequence
 
@@ -23,7 +23,7 @@ DEIT_III = dict(tokens=('cls_token', ), placed=0, layer_scale=1e-4)
 
 
 class ResizedPatchConv(PatchConv):
-    """Patches of 16 pixels, whose kernel is interpolated (bicubic) where a checkpoint has one for those of another side.
+    """Patches of 16 pixels, whose kernel is interpolated (bicubic) where a checkpoint has one for another side.
 
     Args:
         in_dim: Channels of the image.
@@ -44,14 +44,16 @@ class ResizedPatchConv(PatchConv):
 
 @MODELS.register_module()
 class DeiT(VisionTransformer):
-    """DeiT, DeiT with distillation and DeiT III; arguments and contract in `ColumnarBackbone` and `Backbone`, and two of its own.
+    """DeiT, DeiT with distillation, and DeiT III; arguments and contract in `ColumnarBackbone` and `Backbone`, and two
+    of its own.
 
     'deit_{tiny,small,base}_patch16_*' are the networks of `VisionTransformer`; only their weights differ. Those with
-    'distilled' have a second token, which plays no part in the maps. Their classifier is mmpretrain's ``DeiTClsHead``, the
-    mean of two linear layers, a token each. mmpretrain does not train it as the authors do, each of the two by a loss of
-    its own, the second towards a teacher: the loss is that of the mean, and a warning says so. Those with 'LS' are DeiT III.
+    'LS' are DeiT III. Those with 'distilled' have a second token, which is left out of the maps. Their classifier is
+    mmpretrain's ``DeiTClsHead``, the mean of two linear layers, one a token. mmpretrain can not train it as the authors
+    do, who give each of the two a loss of its own, the second that of a teacher's labels: it takes the loss of the
+    mean, and warns.
 
-    Of 'deit_huge_patch14_LS' the kernel of a file is for patches of 14 pixels. Dense models interpolate it to 16, and the
+    Files of 'deit_huge_patch14_LS' have a kernel for patches of 14 pixels. Dense models interpolate it to 16, and the
     report of the checkpoint calls it resized; with ``out_type='pooled'`` it stays as it is.
 
     Args:
@@ -61,7 +63,8 @@ class DeiT(VisionTransformer):
 
     family = 'deit'
     archs = {
-        name: dict(dims=(dim, ) * 4, depths=quarters(depth), num_heads=heads, mlp_ratio=4, grid=grid, patch=patch, **layout)
+        name: dict(dims=(dim, ) * 4, depths=quarters(depth), num_heads=heads, mlp_ratio=4, grid=grid, patch=patch,
+                   **layout)
         for name, dim, depth, heads, grid, patch, layout in (
             ('deit_tiny_patch16_224',             192, 12,  3, 14, 16, PLAIN),
             ('deit_small_patch16_224',            384, 12,  6, 14, 16, PLAIN),

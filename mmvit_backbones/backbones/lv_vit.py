@@ -1,12 +1,12 @@
-"""LV-ViT (Jiang et al., "All Tokens Matter: Token Labeling for Training Better Vision Transformers", NeurIPS 2021, arXiv
-2104.10858).
+"""LV-ViT (Jiang et al., "All Tokens Matter: Token Labeling for Training Better Vision Transformers", NeurIPS 2021,
+arXiv 2104.10858).
 
 New in it: every patch has a label of its own in training, from a map that another network has made. The stem is
 convolutions, and the branches of the blocks are divided by a constant.
 
-Facts from zihangJiang/TokenLabeling@9dbfd59 (Apache-2.0), whose segmentation code makes four levels of four blocks. Nothing
-differs in the mathematics, but for what the authors' training drops: their segmentation code hands its rates of drop path
-to the MLPs, as dropout. Here ``drop_path_rate`` is what it says, and ``mlp_dropout`` repeats the authors' training.
+Facts from zihangJiang/TokenLabeling@9dbfd59 (Apache-2.0), whose segmentation code makes four levels of four blocks.
+Nothing differs in the mathematics. What training drops has another name: that code hands its rates of drop path to the
+MLPs, as dropout. Here ``drop_path_rate`` is what it says, and ``mlp_dropout`` is what the authors train with.
 """
 from typing import Dict, Optional, Tuple
 
@@ -24,8 +24,8 @@ SIDE_DIM = 2048
 class ConvPatch(nn.Module):
     """Patches of 16 pixels, as three convolutions at half the resolution see them.
 
-    (B, H, W, in_dim) -> (B, floor(ceil(H / 2) / 8), floor(ceil(W / 2) / 8), dim): what is left over at the bottom and the
-    right is seen by the convolutions alone.
+    (B, H, W, in_dim) -> (B, floor(ceil(H / 2) / 8), floor(ceil(W / 2) / 8), dim): what is left over at the bottom and
+    the right is seen by the convolutions alone.
 
     Args:
         in_dim: Channels of the image.
@@ -101,13 +101,13 @@ class LVViT(ColumnarBackbone):
     channels C, C, C and 2048, of the last block and every third before it, without a norm behind the last block. Their
     batch norms are those of each GPU; ``sync_bn='torch'`` in a config of mmengine's is what the authors have.
 
-    The 'lvvit_*' are the authors' classifiers, the 'upernet_lvvit_*' the backbones of their segmentation code, which are
-    trained from these. The trunks are the same but for the eps of the norms, 1e-5 and 1e-6, the table of positions, for
-    images of 512 (L: 448) pixels, and, of L, the constant that branches are divided by: 3 in the classifier. The
-    configuration of the segmentor leaves it out, so that it is 1 there, as published weights of it want. Side layers are
-    new where a classifier's file is loaded. Any variant can be either.
+    The 'lvvit_*' are the authors' classifiers, the 'upernet_lvvit_*' the backbones of their segmentors, trained from
+    these. Any of them can be either; they differ in the eps of the norms, 1e-5 and 1e-6, in the table of positions, for
+    images of 512 (L: 448) pixels in segmentors, and, of L, in the constant that branches are divided by. It is 3 in
+    the classifier. The segmentor's configuration leaves it out, which makes it 1, and its published weights belong to
+    that if they are of the published configuration. Side layers are new where a classifier's file is loaded.
 
-    Its classifier, ``mmvit_backbones.classifiers.TokenLabelHead``, reads the class token and the patches.
+    Its classifier, ``mmvit_backbones.classifiers.TokenLabelingHead``, reads the class token and the patches.
 
     Args:
         mlp_dropout: Dropout in the MLP of the last block; it grows linearly from 0 at the first.
@@ -133,7 +133,7 @@ class LVViT(ColumnarBackbone):
     }  # yapf: disable
     options = dict(ColumnarBackbone.options, pyramid='own', mlp_dropout=0.)
     pyramids = ('own', *ColumnarBackbone.pyramids)
-    head_type = 'mmvit_backbones.classifiers.TokenLabelHead'
+    head_type = 'mmvit_backbones.classifiers.TokenLabelingHead'
     head_keys = {'head.': 'head.fc.', 'aux_head.': 'head.aux_head.'}
     no_decay = ('pos_embed', 'cls_token')  # of the classifiers, recollected; the segmentors' recipe decays all
 

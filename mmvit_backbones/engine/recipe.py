@@ -275,18 +275,11 @@ def _set_pooled(owner: dict, path: str, settings: dict, name: str, scope: str) -
         raise UsageError(f'{path}.neck ({_kind(neck)}) can not be matched: {name} pools by itself, so that only a '
                          'GlobalAveragePooling can be left out')
     settings['out_type'] = 'pooled'
-    backbone = _build(settings)
-    features = backbone.out_channels[-1]
+    features = _build(settings).out_channels[-1]
     if not isinstance(head.get('in_channels'), int):
         raise UsageError(f'{path}.head ({_kind(head)}) has no in_channels, so it can not be matched. Use a '
                          'LinearClsHead')
     head['in_channels'] = features
-    if backbone.head_type != Backbone.head_type:  # it reads more than one vector an image
-        if _kind(head) not in (_kind(dict(type=kind)) for kind in (Backbone.head_type, backbone.head_type)):
-            raise UsageError(f'{path}.head ({_kind(head)}) does not take what {name} gives. Use a LinearClsHead, in whose '
-                             f'place comes {backbone.head_type}')
-        head['type'] = backbone.head_type
-        return [f'{path}.head']
     try:
         with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
             scores = MODELS.build(copy.deepcopy(head))((torch.empty(BATCH, features), ))
