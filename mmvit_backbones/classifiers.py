@@ -1,9 +1,12 @@
 """mmpretrain's image classifier with a backbone of this package: the model that the authors evaluate on ImageNet.
 
-A config names it ``mmvit_backbones.classifiers.ImageClassifier``; mmpretrain must be installed.
+A config names it ``mmvit_backbones.classifiers.ImageClassifier``, and so on; mmpretrain must be installed.
 """
+from typing import Tuple
+
 import mmpretrain.models
 from mmengine.registry import DefaultScope
+from torch import Tensor, nn
 
 from .checkpoints import init_weights, load_classifier
 
@@ -24,3 +27,24 @@ class ImageClassifier(mmpretrain.models.ImageClassifier):
 
     def init_weights(self) -> None:
         init_weights(self, super().init_weights, load_classifier)
+
+
+class TokenLabelingHead(mmpretrain.models.LinearClsHead):
+    """LV-ViT's: a linear layer on the class token, and another one on each patch, half of whose largest score joins it.
+
+    Its authors train the two apart, the second with a label for each patch, from maps that another network has made.
+    There are no such maps here: the loss is that of the sum, which is what is evaluated, so that of the patches only
+    the largest score of each class learns.
+
+    Args:
+        num_classes, in_channels: As for ``LinearClsHead``, as is all else.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, **kwargs) -> None:
+        super().__init__(num_classes, in_channels, **kwargs)
+        self.aux_head = nn.Linear(in_channels, num_classes)
+
+    def forward(self, feats: Tuple[Tuple[Tensor, Tensor]]) -> Tensor:
+        """((class token (B, C), patches (B, N, C)), ) -> scores (B, num_classes)"""
+        token, patches = self.pre_logits(feats)
+        return self.fc(token) + .5 * self.aux_head(patches).amax(1)

@@ -19,7 +19,7 @@ def test_numbers(device, name, path, kind, i):
     case = record[kind][i]
     x = torch.from_numpy(image(case['input'], case['input_seed'])).to(device)
     outs = []
-    for options in (dict(pyramid=None), dict(pyramid='raw', out_norm=False)):
+    for options in (dict(), ) if record.get('dense') else (dict(pyramid=None), dict(pyramid='raw', out_norm=False)):
         model = build(name, antialias=kind == 'cases_antialias', **options)
         model.load_state_dict(authors_state(record, case))
         with torch.no_grad():

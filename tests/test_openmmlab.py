@@ -64,13 +64,15 @@ def test_image_classifier(smallest):
     cfg = list_backbones()[smallest]
     row = backbone_class(smallest).archs[cfg['arch']]
     arch = dict(row, depths=tuple(min(depth, 2) for depth in row['depths']))
+    with torch.device('meta'):
+        channels = build(smallest, arch=arch).out_channels
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(
             dict(
                 type='mmpretrain.ImageClassifier',
                 backbone=dict(type=cfg['type'], arch=arch),
                 neck=dict(type='mmpretrain.GlobalAveragePooling'),
-                head=dict(type='mmpretrain.LinearClsHead', num_classes=5, in_channels=row['dims'][-1])))
+                head=dict(type='mmpretrain.LinearClsHead', num_classes=5, in_channels=channels[-1])))
     losses = model.loss(torch.randn(2, 3, 64, 64), [DataSample().set_gt_label(i) for i in range(2)])
     assert torch.isfinite(losses['loss'])
 

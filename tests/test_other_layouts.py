@@ -143,6 +143,22 @@ def test_earlier_implementation_of_tnt(package):
         assert torch.allclose(model(image)[0], expected, atol=1e-4 * expected.std())
 
 
+@pytest.mark.parametrize('name, theirs', [
+    ('deit/deit_tiny_distilled_patch16_224', 'deit_tiny_distilled_patch16_224'),
+    ('deit/deit_small_patch16_LS', 'deit3_small_patch16_224'),
+])
+def test_tokens_of_timm(name, theirs):
+    timm = pytest.importorskip('timm')
+    theirs = randomise(timm.create_model(theirs, depth=4, img_size=96))
+    row = backbone_class(name).archs[name.split('/')[1]]
+    model = build(name, arch=dict(row, depths=(1, 1, 1, 1), grid=6), pyramid=None)
+    model.load_state_dict(theirs.state_dict())
+    image = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = theirs.forward_features(image)[:, theirs.num_prefix_tokens:]
+        assert torch.allclose(model(image)[0].flatten(2).mT, expected, atol=1e-4 * expected.std())
+
+
 @pytest.mark.parametrize('package, name, expected', [
     ('timm', 'swin/tiny', 'swin_tiny_patch4_window7_224'),
     ('timm', 'swin/base_window12_384', 'swin_base_patch4_window12_384'),

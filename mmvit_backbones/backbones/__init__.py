@@ -5,12 +5,14 @@ from .ceit import CeiT
 from .cpvt import CPVT
 from .cswin import CSWinTransformer
 from .deepvit import DeepViT
+from .deit import DeiT
 from .dwnet import DWNet
 from .elsa import ELSASwin
 from .fcvit import FCViT
 from .gg_transformer import GGTransformer
 from .hrformer import HRFormer
 from .localvit import LocalViT, LocalViTPVT, LocalViTSwin, LocalViTT2T, LocalViTTNT
+from .lv_vit import LVViT
 from .msg_transformer import MSGTransformer
 from .mvit_v2 import MViTv2
 from .p2t import P2T
@@ -34,9 +36,9 @@ from .vitae import ViTAE
 from .vitae_v2 import ViTAEv2
 
 __all__ = [
-    'Backbone', 'CaiT', 'CeiT', 'CPVT', 'CSWinTransformer', 'DeepViT', 'DWNet', 'ELSASwin', 'FCViT', 'GGTransformer',
-    'HRFormer', 'LocalViT', 'LocalViTPVT', 'LocalViTSwin', 'LocalViTT2T', 'LocalViTTNT', 'MSGTransformer', 'MViTv2',
-    'P2T', 'PSViT', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT', 'ResTV2', 'SGFormer',
-    'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TNT', 'TokenLearnerViT', 'TwinsPCPVT',
-    'TwinsSVT', 'VisionTransformer', 'ViTAE', 'ViTAEv2', 'ViTC'
+    'Backbone', 'CaiT', 'CeiT', 'CPVT', 'CSWinTransformer', 'DeepViT', 'DeiT', 'DWNet', 'ELSASwin', 'FCViT',
+    'GGTransformer', 'HRFormer', 'LocalViT', 'LocalViTPVT', 'LocalViTSwin', 'LocalViTT2T', 'LocalViTTNT', 'LVViT',
+    'MSGTransformer', 'MViTv2', 'P2T', 'PSViT', 'PyramidVisionTransformer', 'PyramidVisionTransformerV2', 'ResT',
+    'ResTV2', 'SGFormer', 'ShuffleTransformer', 'SwinTransformer', 'SwinTransformerV2', 'T2TViT', 'TNT',
+    'TokenLearnerViT', 'TwinsPCPVT', 'TwinsSVT', 'VisionTransformer', 'ViTAE', 'ViTAEv2', 'ViTC'
 ]

@@ -111,6 +111,8 @@ class VisionTransformer(ColumnarBackbone):
     no_decay = ('pos_embed', 'cls_token')
     tokens: Sequence[str] = ('cls_token', )
     """What the authors put in front of the patches."""
+    placed: Optional[int] = None
+    """How many of these have a position; None for all."""
 
     @property
     def prefix(self) -> Sequence[str]:
@@ -126,7 +128,11 @@ class VisionTransformer(ColumnarBackbone):
             set(self.global_blocks) <= set(range(sum(self.spec['depths']) if self.window is not None else 0)),
             'global_blocks to be numbers of blocks, beside a window', self.global_blocks)
         dim, grid = self.spec['dims'][0], (self.spec['grid'], ) * 2
-        return TokenStem(PatchConv(self.in_channels, dim), dim, grid, self.prefix, antialias=self.antialias)
+        return TokenStem(self.build_projection(), dim, grid, self.prefix, self.placed, self.antialias)
+
+    def build_projection(self) -> nn.Module:
+        """From the image to the map of the patches."""
+        return PatchConv(self.in_channels, self.spec['dims'][0])
 
     def build_attention(self, number: int) -> nn.Module:
         dim, num_heads = self.spec['dims'][0], self.spec['num_heads']

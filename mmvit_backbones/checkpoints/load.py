@@ -428,7 +428,9 @@ def _resize(model: nn.Module, name: str, value: Tensor, own: Tensor) -> Optional
     owner, _, leaf = name.rpartition('.')
     module = model.get_submodule(owner)
     if hasattr(module, 'resize'):
-        return module.resize(leaf, value)
+        value = module.resize(leaf, value)
+        if value is None or value.shape == own.shape:
+            return value
     channels = model.in_channels
     if name.startswith('patch_embed.') and value.dim() == 4 and value.shape[1] \
             and tuple(own.shape) == (len(value), channels, *value.shape[2:]):

@@ -110,6 +110,20 @@ def _mvit(letter: str, pretrain: str, converted: str = '') -> Weights:
     return Weights(file, url, page, 'Apache-2.0', f'ImageNet-{pretrain[2:]}, 224', others, preprocess)
 
 
+def _deit(file: str, size: int = 224, pretrain: str = '', crop: Optional[float] = 0.875) -> Weights:
+    url = f'https://dl.fbaipublicfiles.com/deit/{file}'  # as timm 1.0 has it
+    preprocess = None if crop is None else Preprocess(size, crop)
+    data = f'ImageNet-{pretrain}1k, {size}'
+    return Weights(file, url, 'https://github.com/facebookresearch/deit', 'Apache-2.0', data, preprocess=preprocess)
+
+
+def _deit_iii(name: str, size: int = 224, crop: Optional[float] = 1., end: str = '') -> Dict[str, Weights]:
+    variant = f'deit/deit_{name}_LS{"" if size == 224 else f"_{size}"}'
+    start = f'deit_3_{name.split("_")[0]}_{size}'
+    return {variant: _deit(f'{start}_1k.pth', size, '', crop),
+            f'{variant}_22kto1k': _deit(f'{start}_21k{end}.pth', size, '21k, then ', crop)}
+
+
 def _t2t_openmmlab(file: str) -> Weights:
     page = 'https://github.com/open-mmlab/mmpretrain/tree/main/configs/t2t_vit'
     others = (f'{_OPENMMLAB}/t2t-vit/{file}', )
@@ -183,8 +197,13 @@ def _unlabelled(repository: str, folder: str, file: str, licence: str) -> Weight
     return Weights(file, url, page, licence, 'ImageNet-1k, no labels, 224', preprocess=None)
 
 
+def _lv_vit(file: str, size: int = 224, crop: float = 1.) -> Weights:
+    return _page(file, 'zihangJiang/TokenLabeling', 'Apache-2.0', Preprocess(size, crop))
+
+
 # The names of HRFormer's files are as recollected, those of DeepViT's ours; those of ViTAE's follow ViTAEv2's,
-# unverified. CeiT's come in one archive; their names are ours.
+# unverified. CeiT's come in one archive; their names are ours. The names of HRFormer's files are as recollected;
+# those of LV-ViT's m and l end as that of s does, unverified.
 ZOO: Dict[str, Weights] = {
     'cait/cait_XXS24_224': _cait('XXS24_224.pth'),
     'cait/cait_XXS24': _cait('XXS24_384.pth'),
@@ -213,6 +232,22 @@ ZOO: Dict[str, Weights] = {
     'deepvit/deepvit_L': _deepvit('deepvit_l.pth.tar'),
     'deepvit/deepvit_patch16_224_re_attn_24b': _deepvit('deepvit_24b.pth.tar'),
     'deepvit/deepvit_patch16_224_re_attn_32b': _deepvit('deepvit_32b.pth.tar'),
+    'deit/deit_tiny_patch16_224': _deit('deit_tiny_patch16_224-a1311bcf.pth'),
+    'deit/deit_small_patch16_224': _deit('deit_small_patch16_224-cd65a155.pth'),
+    'deit/deit_base_patch16_224': _deit('deit_base_patch16_224-b5f2ef4d.pth'),
+    'deit/deit_base_patch16_384': _deit('deit_base_patch16_384-8de9b5d1.pth', 384),
+    'deit/deit_tiny_distilled_patch16_224': _deit('deit_tiny_distilled_patch16_224-b40b3cf7.pth'),
+    'deit/deit_small_distilled_patch16_224': _deit('deit_small_distilled_patch16_224-649709d9.pth'),
+    'deit/deit_base_distilled_patch16_224': _deit('deit_base_distilled_patch16_224-df68dfff.pth'),
+    'deit/deit_base_distilled_patch16_384': _deit('deit_base_distilled_patch16_384-d0272ac0.pth', 384),
+    **_deit_iii('small_patch16'),
+    **_deit_iii('small_patch16', 384),
+    **_deit_iii('medium_patch16', crop=None),
+    **_deit_iii('base_patch16'),
+    **_deit_iii('base_patch16', 384),
+    **_deit_iii('large_patch16'),
+    **_deit_iii('large_patch16', 384),
+    **_deit_iii('huge_patch14', end='_v1'),
     'dwnet/dwnet_tiny': _page('dwnet_tiny.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'dwnet/dwnet_base': _page('dwnet_base.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
     'dwnet/dynamic_dwnet_tiny': _page('dynamic_dwnet_tiny.pth', 'Atten4Vis/DemystifyLocalViT', 'MIT'),
@@ -233,6 +268,16 @@ ZOO: Dict[str, Weights] = {
     'localvit/localvit_tnt': _page('localvit_tnt.pth', 'ofsoundof/LocalViT', 'MIT'),
     'localvit/localvit_pvt': _page('localvit_pvt.pth', 'ofsoundof/LocalViT', 'MIT'),
     'localvit/localvit_swin': _page('localvit_swin.pth', 'ofsoundof/LocalViT', 'MIT'),
+    'lv_vit/lvvit_t': _lv_vit('lvvit_t.pth', crop=0.9),
+    'lv_vit/lvvit_s': _lv_vit('lvvit_s-26M-224-83.3.pth.tar', crop=0.9),
+    'lv_vit/lvvit_s_384': _lv_vit('lvvit_s-26M-384-84.4.pth.tar', 384, 0.9),
+    'lv_vit/lvvit_m': _lv_vit('lvvit_m-56M-224-84.0.pth.tar'),
+    'lv_vit/lvvit_m_384': _lv_vit('lvvit_m-56M-384-85.4.pth.tar', 384),
+    'lv_vit/lvvit_m_448': _lv_vit('lvvit_m-56M-448-85.5.pth.tar', 448),
+    'lv_vit/lvvit_l_448': _lv_vit('lvvit_l-150M-448-86.2.pth.tar', 448),
+    'lv_vit/lvvit_l_512': _lv_vit('lvvit_l-150M-512-86.4.pth.tar', 512),
+    **{f'lv_vit/upernet_lvvit_{size}':
+       replace(_lv_vit(f'upernet_lvvit_{size}.pth'), data='ImageNet-1k, then ADE20K, 512', preprocess=None) for size in 'sml'},
     'p2t/tiny': _page('p2t_tiny.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/small': _page('p2t_small.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),
     'p2t/base': _page('p2t_base.pth', 'yuhuan-wu/P2T', 'CC BY-NC-SA 4.0'),

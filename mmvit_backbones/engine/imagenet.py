@@ -17,6 +17,11 @@ _RATES = {
     'deepvit': dict(
         deepvit_S=.2, deepvit_L=.2, deepvit_L_384=.2, deepvit_patch16_224_re_attn_16b=.2, deepvit_patch16_224_re_attn_24b=.2,
         deepvit_patch16_224_re_attn_32b=.2),
+    'deit': dict(
+        deit_tiny_patch16_224=.1, deit_small_patch16_224=.1, deit_base_patch16_224=.1, deit_base_patch16_384=.1,
+        deit_tiny_distilled_patch16_224=.1, deit_small_distilled_patch16_224=.1, deit_base_distilled_patch16_224=.1,
+        deit_base_distilled_patch16_384=.1, deit_small_patch16_LS=.05, deit_small_patch16_LS_384=0., deit_base_patch16_LS=.2,
+        deit_base_patch16_LS_384=.15, deit_large_patch16_LS=.45, deit_large_patch16_LS_384=.4, deit_huge_patch14_LS=.55),
     'dwnet': dict(
         dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
         i_dynamic_dwnet_base=.5),
@@ -26,6 +31,8 @@ _RATES = {
     'hrformer': dict(hrformer_t=0., hrformer_s=0., hrformer_b=.2),
     'localvit': dict(
         localvit_t=.1, localvit_t_se4=.1, localvit_s=.1, localvit_t2t=.1, localvit_tnt=.1, localvit_pvt=.1, localvit_swin=.1),
+    'lv_vit': dict(
+        lvvit_s=.1, lvvit_s_384=.1, lvvit_m=.2, lvvit_m_384=.2, lvvit_m_448=.2, lvvit_l_448=.3, lvvit_l_512=.3),
     'msg_transformer': dict(tiny=.1, small=.3, base=.5),
     'mvit_v2': dict(tiny=.1, small=.1, base=.3),
     'p2t': dict(tiny=.1, small=.1, base=.3, large=.3),

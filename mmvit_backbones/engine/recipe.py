@@ -299,7 +299,11 @@ def _set_levels(owner: dict, path: str, settings: dict, name: str, scope: str) -
                          f'be matched: the maps of {name} have strides of 4, 8, 16 and 32, the deeper the smaller. Choose '
                          'a config without them, such as one with FPN or UPerHead')
     levels, backbone = _levels(former, path, scope), _build(settings)
-    strides, given = [level.stride for level in levels], list(backbone.out_strides)
+    strides = [level.stride for level in levels]
+    if not set(strides) <= set(backbone.out_strides) and 'pyramid' in set(backbone.options) - set(settings):
+        settings['pyramid'] = 'taps'  # maps of a column's own may have others
+        backbone = _build(settings)
+    given = list(backbone.out_strides)
     readers = list(_readers(owner, path, levels, scope))
     if not readers:
         raise UsageError(f'{path} ({_kind(owner)}): neither a neck nor a head says by in_channels what it reads of the '

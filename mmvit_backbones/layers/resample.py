@@ -6,22 +6,26 @@ from .patch import conv_map
 
 
 class Upsample(nn.ConvTranspose2d):
-    """Every position of a map becomes 2 x 2: a transposed convolution without overlap, as the linear map that it is.
+    """Every position of a map becomes s x s: a transposed convolution without overlap, as the linear map that it is.
 
-    (B, H, W, in_dim) -> (B, 2 H, 2 W, dim)
+    (B, H, W, in_dim) -> (B, s * H, s * W, dim)
 
     Args:
         in_dim: Channels of the input.
         dim: Channels of the output.
+        scale: Factor s.
+        bias: Whether it has one.
     """
 
-    def __init__(self, in_dim: int, dim: int) -> None:
-        super().__init__(in_dim, dim, 2, stride=2)
+    def __init__(self, in_dim: int, dim: int, scale: int = 2, bias: bool = True) -> None:
+        super().__init__(in_dim, dim, scale, stride=scale, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        # rows of the weight: (row, column, channel) of the 2 x 2
+        scale = self.stride[0]
+        # rows of the weight: (row, column, channel) of the s x s
         weight = self.weight.permute(2, 3, 1, 0).flatten(0, 2)
-        x = F.linear(x, weight, self.bias.repeat(4)).unflatten(-1, (2, 2, -1))
+        bias = None if self.bias is None else self.bias.repeat(scale**2)
+        x = F.linear(x, weight, bias).unflatten(-1, (scale, scale, -1))
         return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
