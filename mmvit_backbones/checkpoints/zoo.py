@@ -201,9 +201,8 @@ def _lv_vit(file: str, size: int = 224, crop: float = 1.) -> Weights:
     return _page(file, 'zihangJiang/TokenLabeling', 'Apache-2.0', Preprocess(size, crop))
 
 
-# The names of HRFormer's files are as recollected, those of DeepViT's ours; those of ViTAE's follow ViTAEv2's,
-# unverified. CeiT's come in one archive; their names are ours. The names of HRFormer's files are as recollected;
-# those of LV-ViT's m and l end as that of s does, unverified.
+# The names of HRFormer's files are as recollected, those of DeepViT's ours; those of ViTAE's follow ViTAEv2's, and
+# LV-ViT's m and l end as s does, unverified. CeiT's come in one archive; their names are ours.
 ZOO: Dict[str, Weights] = {
     'cait/cait_XXS24_224': _cait('XXS24_224.pth'),
     'cait/cait_XXS24': _cait('XXS24_384.pth'),
