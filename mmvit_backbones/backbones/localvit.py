@@ -85,7 +85,12 @@ class LocalBlock(nn.Module):
         eps: Of the LayerNorm.
     """
 
-    def __init__(self, dim: int, attn: nn.Module, mlp: LocalityFeedForward, drop_path: float, eps: float = 1e-5) -> None:
+    def __init__(self,
+                 dim: int,
+                 attn: nn.Module,
+                 mlp: LocalityFeedForward,
+                 drop_path: float,
+                 eps: float = 1e-5) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = attn
