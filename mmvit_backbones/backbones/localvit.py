@@ -80,17 +80,23 @@ class LocalBlock(nn.Module):
     Args:
         dim: Channels.
         attn: Token mixer, from map to map.
-        mlp: The feed-forward part.
+        hidden_dim, gate_dim: Of the feed-forward part.
         drop_path: Rate of stochastic depth.
         eps: Of the LayerNorm.
     """
 
-    def __init__(self, dim: int, attn: nn.Module, mlp: LocalityFeedForward, drop_path: float, eps: float = 1e-5) -> None:
+    def __init__(self,
+                 dim: int,
+                 attn: nn.Module,
+                 hidden_dim: int,
+                 gate_dim: int,
+                 drop_path: float,
+                 eps: float = 1e-5) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=eps)
         self.attn = attn
         self.drop_path = DropPath(drop_path)
-        self.mlp = mlp
+        self.mlp = LocalityFeedForward(dim, hidden_dim, gate_dim)
 
     def attend(self, x: Tensor, *context) -> Tensor:
         return x + self.drop_path(self.attn(self.norm1(x), *context))
@@ -138,8 +144,8 @@ class LocalViT(ColumnarBackbone):
 
     def build_block(self, number: int, drop_path: float) -> nn.Module:
         spec, dim = self.spec, self.spec['dims'][0]
-        mlp = LocalityFeedForward(dim, int(dim * spec['mlp_ratio']), spec['gate_dim'])
-        return LocalTokenBlock(dim, SelfAttention(dim, spec['num_heads']), mlp, drop_path, self.eps)
+        attn = SelfAttention(dim, spec['num_heads'])
+        return LocalTokenBlock(dim, attn, int(dim * spec['mlp_ratio']), spec['gate_dim'], drop_path, self.eps)
 
     rename = (
         (r'^(cls_token|pos_embed)$', r'patch_embed.\1'),
@@ -173,8 +179,8 @@ class LocalViTT2T(T2TViT):
 
     def build_block(self, number: int, drop_path: float) -> nn.Module:
         spec, dim = self.spec, self.spec['dims'][0]
-        mlp = LocalityFeedForward(dim, int(dim * spec['mlp_ratio']), spec['gate_dim'])
-        return LocalTokenBlock(dim, SelfAttention(dim, spec['num_heads'], qkv_bias=False), mlp, drop_path)
+        attn = SelfAttention(dim, spec['num_heads'], qkv_bias=False)
+        return LocalTokenBlock(dim, attn, int(dim * spec['mlp_ratio']), spec['gate_dim'], drop_path)
 
     rename = (
         (r'\.attention\d\.norm2\.', None),  # read by nothing
@@ -198,8 +204,8 @@ class LocalViTTNT(TNT):
 
     def build_outer(self, drop_path: float) -> nn.Module:
         spec, dim = self.spec, self.spec['dims'][0]
-        mlp = LocalityFeedForward(dim, int(dim * spec['mlp_ratio']), spec['gate_dim'])
-        return LocalTokenBlock(dim, SplitAttention(dim, spec['num_heads']), mlp, drop_path)
+        attn = SplitAttention(dim, spec['num_heads'])
+        return LocalTokenBlock(dim, attn, int(dim * spec['mlp_ratio']), spec['gate_dim'], drop_path)
 
     rename = (
         (r'^(blocks\.\d+\.)conv\.', r'\1outer.conv.'),
@@ -222,8 +228,8 @@ class LocalViTPVT(PyramidVisionTransformer):
 
     def build_block(self, i: int, attn: nn.Module, drop_path: float) -> nn.Module:
         spec, dim = self.spec, self.spec['dims'][i]
-        mlp = LocalityFeedForward(dim, int(dim * spec['mlp_ratios'][i]), spec['gate_dims'][i])
-        return (LocalTokenBlock if self.has_class_token(i) else LocalBlock)(dim, attn, mlp, drop_path, BLOCK_EPS)
+        block = LocalTokenBlock if self.has_class_token(i) else LocalBlock
+        return block(dim, attn, int(dim * spec['mlp_ratios'][i]), spec['gate_dims'][i], drop_path, BLOCK_EPS)
 
     def has_class_token(self, i: int) -> bool:
         return i == len(self.spec['depths']) - 1
@@ -253,8 +259,7 @@ class LocalViTSwin(SwinTransformer):
 
     def build_block(self, i: int, attn: nn.Module, drop_path: float) -> nn.Module:
         dim = self.spec['dims'][i]
-        mlp = LocalityFeedForward(dim, int(dim * self.spec['mlp_ratio']), self.spec['gate_dim'])
-        return LocalBlock(dim, attn, mlp, drop_path)
+        return LocalBlock(dim, attn, int(dim * self.spec['mlp_ratio']), self.spec['gate_dim'], drop_path)
 
     rename = (*SwinTransformer.rename, *_PARTS)
     other_layouts = {}

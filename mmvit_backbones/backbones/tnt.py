@@ -65,12 +65,13 @@ class PatchWords(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, in_dim), sides multiples of 16 -> (B, H / 16, W / 16, 16, dim)"""
-        starts = range(-(KERNEL // 2), STRIDE - KERNEL // 2, SIDE)  # of the filter, in the patch; pads below 0 cut
-        ends = [STRIDE - KERNEL - start for start in starts]
-        weight = torch.stack([F.pad(self.weight, (left, right, top, bottom)) for top, bottom in zip(starts, ends)
-                              for left, right in zip(starts, ends)])  # yapf: disable
+        last = STRIDE - SIDE - KERNEL // 2  # where the filter of the last word begins in the patch
+        around = F.pad(self.weight, (last, STRIDE - SIDE) * 2)
+        # a patch cut out for each word, the last one first: (dim, in_dim, 4, 4, 16, 16)
+        weight = around.unfold(2, STRIDE, SIDE).unfold(3, STRIDE, SIDE).flip(2, 3)
+        weight = weight.permute(2, 3, 0, 1, 4, 5).flatten(0, 2)
         bias = (self.bias + self.pos_embed).flatten()
-        return conv_map(lambda x: F.conv2d(x, weight.flatten(0, 1), bias, STRIDE), x).unflatten(-1, (WORDS, -1))
+        return conv_map(lambda x: F.conv2d(x, weight, bias, STRIDE), x).unflatten(-1, (WORDS, -1))
 
 
 class ImageWords(nn.Conv2d):
