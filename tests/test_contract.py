@@ -138,7 +138,7 @@ def test_mixed_precision(device, smallest, dtype):
     model = model.to(device).train()
     # On CPUs, PyTorch's 3x3 weight gradients in half precision read unset memory for maps of 1 x 1, as MSG's messengers
     # are on smaller images.
-    size = (64, 96) if 'vitae' in smallest else (128, 192)  # float16 of dense convolutions takes a CPU some seconds
+    size = (64, 96) if smallest.startswith(('vitae', 'deepvit')) else (128, 192)  # float16 of dense convolutions takes a CPU some seconds
     large = 10 * image(*size, device=device)
     with torch.autocast(device, dtype):
         outs = model(large)
