@@ -138,8 +138,8 @@ def test_mixed_precision(device, smallest, dtype):
     model = model.to(device).train()
     # On CPUs, PyTorch's 3x3 weight gradients in half precision read unset memory for maps of 1 x 1, as MSG's messengers
     # are on smaller images.
-    dense = any(part in smallest for part in ('lv_vit', 'ps_vit', 'vitae'))  # float16 of dense convolutions takes a CPU some seconds
-    size = (64, 96) if dense else (128, 192)
+    dense = any(part in smallest for part in ('deepvit', 'hrformer', 'lv_vit', 'ps_vit', 'vitae'))
+    size = (64, 96) if dense else (128, 192)  # float16 of dense convolutions takes a CPU some seconds
     large = 10 * image(*size, device=device)
     with torch.autocast(device, dtype):
         outs = model(large)
