@@ -289,7 +289,7 @@ class ColumnarBackbone(Backbone):
             source = self.source(i)
             out = taps.pop(i) if source == 'tap' else stem[i] if source == 'stem' else self.level(x)
             out = self.finish(i, out)
-            height, width = (-(-side // self.level_shape(i)[1]) for side in sides)
+            height, width = [-(-side // self.level_shape(i)[1]) for side in sides]
             outs.append(to_nchw(out[:, :height, :width]))
         return outs
 

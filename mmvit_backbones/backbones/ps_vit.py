@@ -33,12 +33,14 @@ class Scene(NamedTuple):
         points: Rows and columns of the grid that the points start from.
         levels: Rows and columns of a map of stride 16.
         map: What is sampled, (B, C, h, w), in float32 at least.
-        place: From points (B, N, 2), as shares of the map's height and width, to what is added to their tokens.
+        weight, bias: Of the linear layer from points (B, N, 2), as shares of the map's height and width, to what is
+            added to their tokens; in float32 at least.
     """
     points: Tuple[int, int]
     levels: Tuple[int, int]
     map: Tensor
-    place: nn.Module
+    weight: Tensor
+    bias: Tensor
 
 
 def start_points(grid: Tuple[int, int], size: Tuple[int, int], device: torch.device) -> Tensor:
@@ -46,7 +48,7 @@ def start_points(grid: Tuple[int, int], size: Tuple[int, int], device: torch.dev
 
     They lie half a position beyond the middle of their cells, as the authors have them.
     """
-    y, x = ((torch.arange(count, device=device) + .5) * (side / count) for count, side in zip(grid, size))
+    y, x = [(torch.arange(count, device=device) + .5) * (side / count) for count, side in zip(grid, size)]
     return torch.stack(torch.meshgrid(y, x, indexing='ij'), -1).flatten(0, 1)[None]
 
 
@@ -105,11 +107,13 @@ class PointStem(TokenStem):
         self.pos_layer = nn.Linear(2, dim)
 
     def forward(self, x: Tensor) -> Tuple[Tuple[Tensor, Tensor], Scene, Tensor]:
-        points, levels = (
-            tuple(max(1, (2 * side * count + IMAGE) // (2 * IMAGE)) for side in x.shape[1:3])
-            for count in (self.points, IMAGE // STRIDE))
+        points, levels = [
+            tuple([max(1, (2 * side * count + IMAGE) // (2 * IMAGE)) for side in x.shape[1:3]])
+            for count in (self.points, IMAGE // STRIDE)
+        ]
         x = self.proj(x)
-        scene = Scene(points, levels, widen(x).permute(0, 3, 1, 2), self.pos_layer)
+        place = widen(self.pos_layer.weight), widen(self.pos_layer.bias)
+        scene = Scene(points, levels, widen(x).permute(0, 3, 1, 2), *place)
         start = start_points(points, tuple(x.shape[1:3]), x.device).to(scene.map.dtype)
         return (self.cls_token.to(x.dtype).expand(len(x), -1, -1), start.expand(len(x), -1, -1)), scene, x
 
@@ -147,8 +151,7 @@ class SamplingBlock(PreNormBlock):
             sampled = sample(scene.map, points)
             points = points.detach()  # what a point teaches, it teaches through what is sampled there
             share = points / points.new_tensor(scene.map.shape[2:])
-            placed = F.linear(share, widen(scene.place.weight), widen(scene.place.bias))
-            new = (sampled + placed).to(tokens.dtype)
+            new = (sampled + F.linear(share, scene.weight, scene.bias)).to(tokens.dtype)
         new = super().forward(new if self.offset is None else new + seen)
         tokens = torch.cat([wait, new], 1)
         return tokens if self.last else (tokens, points)

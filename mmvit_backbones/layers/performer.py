@@ -44,7 +44,7 @@ def random_feature_attention(q: Tensor, k: Tensor, v: Tensor, w: Tensor) -> Tens
     """
     with no_autocast(v):
         w = widen(w)
-        q, k = (exponents(widen(x), w).exp() / len(w)**.5 for x in (q, k))
+        q, k = [exponents(widen(x), w).exp() / len(w)**.5 for x in (q, k)]
         out = average_values(q, k, widen(v), 1e-8)
     return out.to(v.dtype)
 
@@ -76,7 +76,7 @@ def softmax_estimate(q: Tensor, k: Tensor, v: Tensor, w: Tensor) -> Tensor:
     """
     with no_autocast(v):
         w, scale = widen(w), q.shape[-1]**-.25
-        q, k = (exponents(scale * widen(x), w) for x in (q, k))
+        q, k = [exponents(scale * widen(x), w) for x in (q, k)]
         q = (q - q.amax(-1, keepdim=True)).exp() + FLOOR
         k = (k - k.amax((-2, -1), keepdim=True)).exp() + FLOOR
         out = average_values(q, k, widen(v))
