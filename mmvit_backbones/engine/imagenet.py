@@ -9,12 +9,12 @@ from .data import nodes
 
 _RATES = {
     'cait': dict(
-        cait_XXS24_224=.05, cait_XXS24=.05, cait_XXS36_224=.1, cait_XXS36=.1, cait_XS24=.05, cait_S24_224=.1, cait_S24=.1,
-        cait_S36=.2, cait_M36=.3),  # recollected
+        cait_XXS24_224=.05, cait_XXS24=.05, cait_XXS36_224=.1, cait_XXS36=.1, cait_XS24=.05, cait_S24_224=.1,
+        cait_S24=.1, cait_S36=.2, cait_M36=.3),  # recollected
     'cswin': dict(tiny=.2, small=.4, base=.5, base_384=.7, large=.2),
     'deepvit': dict(
-        deepvit_S=.2, deepvit_L=.2, deepvit_L_384=.2, deepvit_patch16_224_re_attn_16b=.2, deepvit_patch16_224_re_attn_24b=.2,
-        deepvit_patch16_224_re_attn_32b=.2),
+        deepvit_S=.2, deepvit_L=.2, deepvit_L_384=.2, deepvit_patch16_224_re_attn_16b=.2,
+        deepvit_patch16_224_re_attn_24b=.2, deepvit_patch16_224_re_attn_32b=.2),
     'dwnet': dict(
         dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
         i_dynamic_dwnet_base=.5),
@@ -49,8 +49,8 @@ DROP_PATH: Dict[str, float] = {
     f'{family}/{arch}': rate for family, rates in _RATES.items() for arch, rate in rates.items()
 }
 """{<family>/<variant>: drop path with which the authors have trained its weights}; that of the fine-tuning where they have
-pre-trained at another size or on ImageNet-22k. Those of cait/cait_M48, of cswin/large_384, of MViTv2 on ImageNet-21k and of ResT V2 beyond
-tiny are not given."""
+pre-trained at another size or on ImageNet-22k. Those of cait/cait_M48, of cswin/large_384, of MViTv2 on ImageNet-21k and
+of ResT V2 beyond tiny are not given."""
 
 
 def use_preprocessing(cfg: Config, name: str, keep_size: bool = False) -> None:
