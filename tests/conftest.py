@@ -110,11 +110,12 @@ def smallest(family):
 def tiny(name, **options):
     """A backbone with the smallest variant's settings, but at most two blocks a stage: small enough to train.
 
-    One where levels are branches, whose blocks hold two of each.
+    One where levels are branches, whose blocks hold two of each, and in columns, whose blocks are alike.
     """
     cls = backbone_class(name)
     row = cls.archs[name.split('/')[1]]
-    return build(name, arch=dict(row, depths=tuple(min(depth, 1 if cls.parallel else 2) for depth in row['depths'])), **options)
+    most = 1 if cls.parallel or is_column(name) else 2
+    return build(name, arch=dict(row, depths=tuple(min(depth, most) for depth in row['depths'])), **options)
 
 
 def hide(folder, *packages):

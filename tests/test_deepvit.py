@@ -37,7 +37,10 @@ def test_results_gradients_and_statistics(training):
         torch.testing.assert_close(buffer, other, msg=key)
 
 
-@pytest.mark.parametrize('arch, re_attention, eps, alpha', [('deepvit_S', 5, 4e-6, 2), ('deepvit_patch16_224_re_attn_16b', 16, 1e-6, 1)])
+@pytest.mark.parametrize('arch, re_attention, eps, alpha', [
+    ('deepvit_S', 5, 4e-6, 2),
+    ('deepvit_patch16_224_re_attn_16b', 16, 1e-6, 1),
+])
 def test_blocks(arch, re_attention, eps, alpha):
     with torch.device('meta'):
         model = build(f'deepvit/{arch}', pyramid=None)

@@ -1,8 +1,8 @@
 """CaiT (Touvron et al., "Going deeper with Image Transformers", ICCV 2021, arXiv 2103.17239).
 
-New in it: a learned factor a channel on every branch (LayerScale, in `layers.block`) lets a transformer be deep, and the
-class token joins the patches only in two blocks behind the others, which update it alone (class attention). The heads of
-the attention talk to each other (arXiv 2003.02436).
+New in it: a learned factor a channel on every branch (LayerScale, in `layers.block`) lets a transformer be deep, and
+the class token joins the patches only in two blocks behind the others, which update it alone (class attention). The
+heads of the attention talk to each other (arXiv 2003.02436).
 
 Facts from facebookresearch/deit@7e160fe (Apache-2.0), classification only; dense models leave the class attention out.
 """
@@ -21,8 +21,8 @@ CLASS_BLOCKS = 2
 class TalkingHeadsAttention(SelfAttention):
     """Attention whose maps are mixed over the heads, before the softmax and after it.
 
-    Rows of what comes out do not add up to one. The second mix has a bias, so that each token gets a share of the sum of
-    all values, which grows with the image.
+    Rows of what comes out do not add up to one. The second mix has a bias, so that each token gets a share of the sum
+    of all values, which grows with the image.
 
     Args:
         dim: Channels.
@@ -80,8 +80,8 @@ class ClassColumn(Column):
         dim: Channels.
     """
 
-    def __init__(self, blocks: Sequence[nn.Module], with_cp: bool, norm: nn.Module, blocks_token_only: Sequence[ClassBlock],
-                 dim: int) -> None:
+    def __init__(self, blocks: Sequence[nn.Module], with_cp: bool, norm: nn.Module,
+                 blocks_token_only: Sequence[ClassBlock], dim: int) -> None:
         super().__init__(blocks, with_cp, norm)
         self.blocks_token_only = nn.ModuleList(blocks_token_only)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
@@ -102,13 +102,14 @@ class ClassColumn(Column):
 class CaiT(ColumnarBackbone):
     """CaiT; arguments and contract in `ColumnarBackbone` and `Backbone`.
 
-    There is no class token among the patches. The weights of the norm behind the last block have seen class tokens alone,
-    so that for a dense model they are no more than where training starts. All blocks have the same stochastic depth,
-    ``drop_path_rate``, and class attention has none.
+    There is no class token among the patches. The weights of the norm behind the last block have seen class tokens
+    alone, so that for a dense model they are no more than where training starts. All blocks have the same stochastic
+    depth, ``drop_path_rate``, and class attention has none.
 
     Maps that are mixed fit no fused kernel. They are computed for some queries at a time, and once more in the backward
-    pass where they are large: memory grows with the tokens, arithmetic with their square. Of an 800 x 1344 image (4200
-    tokens) attention takes 80% of the arithmetic of XXS24, 221 G multiply-adds, and 68% of that of S24, 559 G.
+    pass where they are large (twice more ``with_cp``): memory grows with the tokens, arithmetic with their square. Of an
+    800 x 1344 image (4200 tokens) attention takes 80% of the arithmetic of XXS24, 221 G multiply-adds, and 68% of that
+    of S24, 559 G. ``with_cp``, XXS24 learns from one such image in 2.6 GiB on a CPU.
     """
 
     family = 'cait'

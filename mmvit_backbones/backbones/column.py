@@ -1,5 +1,6 @@
 """Columnar vision transformers: one resolution from the first block to the last, made into levels for dense prediction."""
 import inspect
+from functools import lru_cache
 from math import isqrt
 from typing import Callable, Dict, Optional, Sequence, Tuple
 
@@ -21,7 +22,8 @@ def quarters(depth: int) -> Tuple[int, ...]:
     return tuple(end - start for start, end in zip(ends, ends[1:]))
 
 
-def number_blocks(depths: Sequence[int]) -> Tuple[str, Callable]:
+@lru_cache(maxsize=None)  # equal rules for equal depths
+def number_blocks(depths: Tuple[int, ...]) -> Tuple[str, Callable]:
     """The rule of a rename table for authors who number the blocks through all stages."""
     places = [f'stages.{i}.blocks.{j}.' for i, depth in enumerate(depths) for j in range(depth)]
     numbers = {f'blocks.{number}.': name for number, name in enumerate(places)}
@@ -302,5 +304,5 @@ class ColumnarBackbone(Backbone):
     @classmethod
     def layouts(cls, spec: dict) -> Dict[str, Sequence[tuple]]:
         """Their blocks are numbered through."""
-        place = number_blocks(spec['depths'])
+        place = number_blocks(tuple(spec['depths']))
         return {whose: (*rules, place) for whose, rules in super().layouts(spec).items()}

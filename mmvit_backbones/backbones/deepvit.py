@@ -1,10 +1,10 @@
 """DeepViT (Zhou et al., "DeepViT: Towards Deeper Vision Transformer", arXiv 2103.11886).
 
-New in it: deep in a transformer the maps of attention grow alike. Re-attention mixes those of all heads behind the softmax
-and normalises each with a batch norm.
+New in it: deep in a transformer the maps of attention grow alike. Re-attention mixes those of all heads behind the
+softmax and normalises each with a batch norm.
 
-Facts from zhoudaquan/dvit_repo@1ccb152 (MIT), classification on square images only. Pure transformers, which cut the image
-into patches, pad it here where the authors take whole patches.
+Facts from zhoudaquan/dvit_repo@1ccb152 (MIT), classification on square images only. Pure transformers, which cut the
+image into patches, pad it here where the authors take whole patches.
 """
 from typing import Tuple
 
@@ -19,7 +19,7 @@ STEM_DIM = 64
 
 
 class ConvStem(TokenStem):
-    """Three convolutions as the stem, of strides 2, 1 and 8. The last leaves out a remainder at the bottom and the right.
+    """Three convolutions as the stem, of strides 2, 1 and 8; the last leaves out a remainder at the bottom and the right.
 
     Args:
         in_dim: Channels of the image.
@@ -41,11 +41,11 @@ class ConvStem(TokenStem):
 
 
 class ReAttention(SelfAttention):
-    """Attention whose maps are mixed over the heads behind the softmax, then normalised each (section 4.2), in float32 under
-    autocast, since a mean of 1 / N is near to what the maps differ by.
+    """Attention whose maps are mixed over the heads behind the softmax, then normalised each, in float32 under autocast,
+    since a mean of 1 / N is near to what the maps differ by.
 
-    In training mode the batch norm needs the maps of a whole batch. In eval mode it is a factor and a shift, and the maps
-    are there for some queries at a time.
+    In training mode the batch norm needs the maps of a whole batch. In eval mode it is a factor and a shift, and the
+    maps are there for some queries at a time.
 
     Args:
         dim: Channels.
@@ -80,15 +80,15 @@ class ReAttention(SelfAttention):
 class DeepViT(ColumnarBackbone):
     """DeepViT; arguments and contract in `ColumnarBackbone` and `Backbone`.
 
-    ``deepvit_S`` and ``deepvit_L`` have a stem of convolutions, which leaves out what is beyond a multiple of 16 pixels,
-    and re-attention in their last blocks; the others cut patches, and have it in all blocks. Images are normalised with a
-    mean and a standard deviation of 0.5.
+    ``deepvit_S`` and ``deepvit_L`` have a stem of convolutions, which leaves out what is beyond a multiple of 16
+    pixels, and re-attention in their last blocks; the others cut patches, and have it in all blocks. Images are
+    normalised with a mean and a standard deviation of 0.5.
 
-    The mean of attention's weights is one over the number of tokens, so that the running statistics of re-attention belong
-    to one resolution: at 800 x 1344 pixels those of 224 are 20 times too large. Train at the size that you test at, or run
-    some hundred batches in training mode before they are frozen (``norm_eval=True``). In training mode a block keeps three
-    maps of 12 x N x N float32 values for N tokens, 0.8 GiB each at 800 x 1344, where ``with_cp`` leaves those of one block
-    at a time; with ``norm_eval=True`` memory is linear.
+    The mean of attention's weights is one over the number of tokens, so that the running statistics of re-attention
+    belong to one resolution: at 800 x 1344 pixels those of 224 are 20 times too large. Train at the size that you test
+    at, or run some hundred batches in training mode before they are frozen (``norm_eval=True``). In training mode a
+    block keeps three maps of 12 x N x N float32 values for N tokens, 0.8 GiB each at 800 x 1344, where ``with_cp``
+    leaves those of one block at a time; with ``norm_eval=True`` memory is linear.
     """
 
     family = 'deepvit'

@@ -257,7 +257,7 @@ class MViTv2(Backbone):
     @classmethod
     def layouts(cls, spec: dict) -> Dict[str, Sequence[tuple]]:
         """The authors and OpenMMLab number the blocks through all stages."""
-        place = number_blocks(spec['depths'])
+        place = number_blocks(tuple(spec['depths']))
         return {whose: (place, *rules) for whose, rules in super().layouts(spec).items()}
 
     rename = (

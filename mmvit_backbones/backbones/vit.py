@@ -94,7 +94,7 @@ class VisionTransformer(ColumnarBackbone):
         random_features: Their number a head. `softmax_estimate` says how far from softmax attention they are.
 
     Raises:
-        ValueError: A ``window`` without tokens, ``global_blocks`` without a window, or of a number that no block has; an
+        ValueError: A ``window`` without tokens or with ``out_type='pooled'``, ``global_blocks`` without a window, or of a number that no block has; an
             unknown ``attention``, 'performer' with a ``window``, or no ``random_features``.
     """
 
@@ -120,6 +120,8 @@ class VisionTransformer(ColumnarBackbone):
 
     def build_patch_embed(self) -> nn.Module:
         self._check(self.window is None or self.window >= 1, 'a window of at least one token', self.window)
+        self._check(self.window is None or self.out_type == 'featmap',
+                    "no window with out_type='pooled', since windows leave the class token out", self.window)
         known = ('softmax', 'performer') if self.window is None else ('softmax', )
         expected = f'attention, with window={self.window}, to be one of {known}'
         self._check(self.attention in known, expected, self.attention)

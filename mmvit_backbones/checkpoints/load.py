@@ -290,11 +290,17 @@ def identify(checkpoint: Mapping) -> List[str]:
     from .. import list_backbones
     from ..registry import MODELS
     found = _weights(checkpoint, 'the checkpoint')
-    fits = {}
+    fits, alike = {}, {}
     for name, cfg in list_backbones().items():
         cls = MODELS.get(cfg['type'].split('.')[1])
-        own = _layout(cls, cfg['arch'])
-        _, _, renamed, values, _ = _best_reading(cls, cls.archs[cfg['arch']], own, found)
+        if alike.get(cls, True):
+            own = _layout(cls, cfg['arch'])
+            _, _, renamed, values, _ = _best_reading(cls, cls.archs[cfg['arch']], own, found)
+        if cls not in alike:  # a first variant tells families apart, whatever the number of its blocks
+            a, b = ({re.sub(r'\d+', '0', key) for key in keys if key is not None} for keys in (own, renamed.values()))
+            alike[cls] = len(a & b) > .5 * min(len(a), len(b))
+        if not alike[cls]:
+            continue
         names = {new: tuple(values[key].shape) for key, new in renamed.items() if new is not None}
         equal = sum(own.get(new) == shape for new, shape in names.items())
         apart = sum(not _is_new(cls, new) for new in set(own) ^ set(names))
@@ -348,6 +354,7 @@ def _prefixes(keys: Sequence[str]) -> List[str]:
     return sorted(['', *(prefix for prefix, _ in found.most_common(MOST_PREFIXES))], key=len)
 
 
+@lru_cache(maxsize=1 << 17)  # variants of a family have the same rules
 def _rename(key: str, rules: Sequence[tuple]) -> Optional[str]:
     for pattern, replacement in rules:
         if replacement is None:

@@ -12,8 +12,8 @@ from .mlp import PIECE
 from .patch import conv_map
 
 MAPS = 1 << 25
-"""Values of attention's maps that are there at once where `PIECE` is not the limit: enough to keep a GPU busy. On CPUs, of
-smaller tensors that come and go while a graph is recorded, the C library gives little back."""
+"""Values of attention's maps that are there at once where `PIECE` is not the limit: enough to keep a GPU busy. On CPUs,
+of smaller tensors that come and go while a graph is recorded, the C library gives little back."""
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor] = None, scale: Optional[float] = None) -> Tensor:
