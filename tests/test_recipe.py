@@ -356,3 +356,16 @@ def test_statistics_of_the_weights():
     cfg = set_backbone(Config.fromfile(f'{ROOT}/configs/maskrcnn_swin_t_coco.py'), 'vit/vit_tiny_patch16_224', init_cfg=None)
     node = cfg.model.data_preprocessor
     assert list(node['mean']) == list(node['std']) == [127.5] * 3 and node['bgr_to_rgb'] is True
+
+
+@pytest.mark.parametrize('name, head', [('deit/deit_tiny_distilled_patch16_224', 'DeiTClsHead'),
+                                        ('lv_vit/lvvit_t', 'TokenLabelingHead'), ('swin/tiny', 'LinearClsHead')])
+def test_heads_of_their_own(name, head):
+    """A classifier of a backbone that reads more than one vector gets its head, and gives it back."""
+    cfg = Config.fromfile(f'{ROOT}/configs/imagenet.py')
+    for each in ('lv_vit/lvvit_t', name):
+        set_backbone(cfg, each, init_cfg=None)
+    assert cfg.model.head.type.rsplit('.')[-1] == head
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+        assert model(torch.empty(2, 3, 64, 64), mode='tensor').shape == (2, 1000)

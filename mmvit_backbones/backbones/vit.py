@@ -94,8 +94,8 @@ class VisionTransformer(ColumnarBackbone):
         random_features: Their number a head. `softmax_estimate` says how far from softmax attention they are.
 
     Raises:
-        ValueError: A ``window`` without tokens or with ``out_type='pooled'``, ``global_blocks`` without a window, or of a number that no block has; an
-            unknown ``attention``, 'performer' with a ``window``, or no ``random_features``.
+        ValueError: A ``window`` without tokens or with ``out_type='pooled'``, ``global_blocks`` without a window, or of a
+            number that no block has; an unknown ``attention``, 'performer' with a ``window``, or no ``random_features``.
     """
 
     family = 'vit'

@@ -22,10 +22,6 @@ _RATES = {
         deit_tiny_distilled_patch16_224=.1, deit_small_distilled_patch16_224=.1, deit_base_distilled_patch16_224=.1,
         deit_base_distilled_patch16_384=.1, deit_small_patch16_LS=.05, deit_small_patch16_LS_384=0., deit_base_patch16_LS=.2,
         deit_base_patch16_LS_384=.15, deit_large_patch16_LS=.45, deit_large_patch16_LS_384=.4, deit_huge_patch14_LS=.55),
-        cait_XXS24_224=.05, cait_XXS24=.05, cait_XXS36_224=.1, cait_XXS36=.1, cait_XS24=.05, cait_S24_224=.1,
-        cait_S24=.1, cait_S36=.2, cait_M36=.3),  # recollected
-        deepvit_S=.2, deepvit_L=.2, deepvit_L_384=.2, deepvit_patch16_224_re_attn_16b=.2,
-        deepvit_patch16_224_re_attn_24b=.2, deepvit_patch16_224_re_attn_32b=.2),
     'dwnet': dict(
         dwnet_tiny=.2, dwnet_base=.5, dynamic_dwnet_tiny=.2, dynamic_dwnet_base=.5, i_dynamic_dwnet_tiny=.2,
         i_dynamic_dwnet_base=.5),
