@@ -21,7 +21,7 @@ SIZE = 128
 """Height and width of the image on which a backbone of another package shows its levels."""
 BATCH = 5
 """How many images' features a classifier's head is shown: no two, which some unpack."""
-CLASSIFIER_HEADS = {'LinearClsHead', 'VisionTransformerClsHead', 'DeiTClsHead', 'TokenLabelingHead'}
+CLASSIFIER_HEADS = {'LinearClsHead', 'DeiTClsHead', 'TokenLabelingHead'}
 """Heads that give way to that of a backbone's own classifier."""
 FOREIGN_DECAY = 'LearningRateDecayOptimizerConstructor', 'LayerDecayOptimizerConstructor'
 """Optimizer constructors of mmdet and mmseg that know the layers of a few backbones by name."""
@@ -273,10 +273,11 @@ def _set_pooled(owner: dict, path: str, settings: dict, name: str, scope: str) -
         raise UsageError(f'{path}.head ({_kind(head)}) has no in_channels, so it can not be matched. Use a '
                          'LinearClsHead')
     head['in_channels'] = features
-    if _kind(head) in CLASSIFIER_HEADS and _kind(head) != backbone.head_type.rsplit('.')[-1]:
+    own = backbone.head_type.rsplit('.')[-1]
+    if _kind(head) in CLASSIFIER_HEADS and _kind(head) != own:
         head['type'] = backbone.head_type
-        if _kind(head) != 'LinearClsHead':  # it reads several features, and belongs to them
-            return [f'{path}.head']
+    if _kind(head) == own != 'LinearClsHead':  # it reads several features, and belongs to them
+        return [f'{path}.head']
     try:
         with DefaultScope.overwrite_default_scope(scope), torch.device('meta'):
             scores = MODELS.build(copy.deepcopy(head))((torch.empty(BATCH, features), ))
