@@ -110,7 +110,8 @@ def test_checkpointing_saves_memory(smallest):
             model(image())
         return sum(saved)
 
-    assert kept(tiny(smallest, with_cp=True).train()) < .6 * kept(tiny(smallest).train())
+    # what makes levels of taps, such as LV-ViT's side layers, is not recomputed
+    assert kept(tiny(smallest, with_cp=True).train()) < .7 * kept(tiny(smallest).train())
 
 
 def test_drop_path(smallest):

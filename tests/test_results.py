@@ -153,10 +153,10 @@ def test_damaged_results(tmp_path, change, message):
 
 
 def test_unreadable_results(tmp_path):
-    with pytest.raises(ResultsError, match='cswin.json does not exist'):
+    with pytest.raises(ResultsError, match='cait.json does not exist'):
         load_results(tmp_path)
-    (tmp_path / 'cswin.json').write_text('{"results": [')
-    with pytest.raises(ResultsError, match='cswin.json is damaged'):
+    (tmp_path / 'cait.json').write_text('{"results": [')
+    with pytest.raises(ResultsError, match='cait.json is damaged'):
         load_results(tmp_path)
 
 
