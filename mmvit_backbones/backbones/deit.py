@@ -59,6 +59,8 @@ class DeiT(VisionTransformer):
     Args:
         window: As for `VisionTransformer`; of the tokens in front all are left out then.
         global_blocks: As for `VisionTransformer`.
+        attention: As for `VisionTransformer`.
+        random_features: As for `VisionTransformer`.
     """
 
     family = 'deit'
