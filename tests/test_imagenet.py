@@ -56,7 +56,7 @@ def test_all_weights_are_accounted_for():
     for name, weights in ZOO.items():
         assert weights.preprocess is None or weights.data.endswith(f', {weights.preprocess.size}'), name
     assert list_backbones(pretrained=True).keys() - DROP_PATH.keys() == {
-        'cswin/large_384', 'deit/deit_medium_patch16_LS', 'lv_vit/lvvit_t', 'lv_vit/upernet_lvvit_l',
+        'cait/cait_M48', 'cswin/large_384', 'deit/deit_medium_patch16_LS', 'lv_vit/lvvit_t', 'lv_vit/upernet_lvvit_l',
         'lv_vit/upernet_lvvit_m', 'lv_vit/upernet_lvvit_s', 'mvit_v2/base_in21k', 'mvit_v2/huge_in21k',
         'mvit_v2/large_in21k', 'rest_v2/base', 'rest_v2/large', 'rest_v2/small', 'vitae/vitae_b', 'vitae/vitae_h',
         'vitae/vitae_l'}
