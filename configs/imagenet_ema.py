@@ -1,6 +1,6 @@
-"""ImageNet-1k, 300 epochs at 224, evaluating and saving the moving average of the weights, as the authors of CSWin,
-ELSA (base), ResT V2, SG-Former, T2T-ViT, ViTAE and ViTAEv2 do: each step goes 1e-4 of the way. No published figures are
-of this very recipe. It starts from no weights.
+"""ImageNet-1k, 300 epochs at 224, evaluating and saving the moving average of the weights, as the authors of CSWin and a
+dozen others do (docs/pretraining.md): each step goes 1e-4 of the way. No published figures are of this very recipe. It
+starts from no weights.
 
     tools/dist_train.sh configs/imagenet_ema.py 8 --amp --backbone cswin/tiny
 """
