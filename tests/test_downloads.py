@@ -222,7 +222,7 @@ def test_every_address_has_its_file(weights, serve, content, path):
     ('http://', 'no host'), ('http://[::1', 'Invalid IPv6'), ('http://host:port/x', 'nonnumeric port'),
     ('http://' + 'a' * 70 + '.x/y', 'could not be fetched'), ('http://127.0.0.1:9/a\nb', 'refused'),
     ('ftp://127.0.0.1/x', 'expected a path'), ('://', 'expected a path'), ('torchvision://resnet50', 'expected a path'),
-    ('mmvit://', 'A known name is cswin/tiny'), ('mmvit://cswin/tiney', 'Near are cswin/tiny'),
+    ('mmvit://', 'A known name is cait/'), ('mmvit://cswin/tiney', 'Near are cswin/tiny'),
     ('MMVIT://CSWin%2FTiny', 'Near are cswin/tiny'), ('mmvit://%s%d', 'is not known'), ('mmvit://a\nb', 'is not known'),
     ('mmvit://../../etc/passwd', 'is not known'), ('mmvit://' + 'z' * 9999, 'is not known'),
     ('mmvit://msg_transformer/tiny', 'no weights of msg_transformer/tiny are published'),
