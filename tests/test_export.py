@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import ROOT, tiny
+from conftest import ROOT, SMALLEST, tiny
 from torch.torch_version import TorchVersion
 
 pytestmark = pytest.mark.skipif(torch.__version__ < TorchVersion('2.5'), reason='export needs PyTorch 2.5')
@@ -22,11 +22,18 @@ def largest(name, form, size):
         return tool.difference(model, exported, torch.randn(1, 3, *size))
 
 
-@pytest.mark.parametrize('form, size', [('onnx', (70, 101)), ('torch', (64, 96))])
-def test_every_family(smallest, form, size):
+SIZES = dict(onnx=(70, 101), torch=(64, 96))
+FORMS = [pytest.param(name, form, marks=[pytest.mark.long] if (i + j) % 2 else [])
+         for i, name in enumerate(SMALLEST.values()) for j, form in enumerate(SIZES)]
+"""Every family in one form, in turns; the other one takes its time."""
+
+
+@pytest.mark.parametrize('name, form', FORMS)
+def test_every_family(name, form):
     # T2T-ViT and ViTAE take exponentials of squares; SG-Former sorts tokens that random weights hardly tell apart; ResT
     # divides differences of attention weights by their deviation
-    assert largest(smallest, form, size) < (.1 if smallest.startswith(('t2t', 'vitae/', 'sg_', 'rest/')) else 1e-4)
+    bound = .1 if name.startswith(('t2t', 'sg_', 'rest/', 'vitae/')) else 1e-4
+    assert largest(name, form, SIZES[form]) < bound
 
 
 def main(monkeypatch, *arguments):
