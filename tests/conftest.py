@@ -107,14 +107,14 @@ def smallest(family):
     return SMALLEST[family]
 
 
-def tiny(name, **options):
-    """A backbone with the smallest variant's settings, but at most two blocks a stage: small enough to train.
+def tiny(name, most=2, **options):
+    """A backbone with the smallest variant's settings, but at most so many blocks a stage: small enough to train.
 
-    One where levels are branches, whose blocks hold two of each, and in columns, whose blocks are alike.
+    One where levels are branches, whose blocks hold two of each.
     """
     cls = backbone_class(name)
     row = cls.archs[name.split('/')[1]]
-    most = 1 if cls.parallel or is_column(name) else 2
+    most = 1 if cls.parallel else most
     return build(name, arch=dict(row, depths=tuple(min(depth, most) for depth in row['depths'])), **options)
 
 
