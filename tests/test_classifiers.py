@@ -13,6 +13,8 @@ from mmvit_backbones.engine import classifier
 LOGITS = {path.parent.name: read_record(path) for path in sorted(DATA.glob('*/logits.json'))}
 CASES = [(family, i) for family, record in LOGITS.items() if 'state' not in record for i in range(len(record['cases']))]
 """Those of TokenLearner, in the shapes of another program, are in test_tokenlearner.py."""
+LARGE = {'cswin/large', 'pvt_v2/b5', 'swin_v2/base_window12to24_192to384_22kto1k', 'vit_c/vit_c_18gf'}
+"""Variants of which `make test` takes smaller ones that compute the same."""
 DTYPES = {'rest': torch.float64, 'sg_former': torch.float64}
 """{family: dtype of the comparison, where it is not float32}; see test_parity.py."""
 SMALL = dict(dims=(32, 64, 128, 256), depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8), window=7, mlp_ratio=4)
@@ -25,7 +27,14 @@ def authors_file(name, case=None):
     return {key: value for key, value in authors_state(record, case).items() if key not in dense}
 
 
-@pytest.mark.parametrize('family, i', CASES, ids=[f'{family}-{i}' for family, i in CASES])
+def mark(name):
+    return [pytest.mark.long] if name in LARGE else []
+
+
+@pytest.mark.parametrize('family, i', [
+    pytest.param(family, i, marks=mark(f'{family}/{LOGITS[family]["cases"][i]["variant"]}'), id=f'{family}-{i}')
+    for family, i in CASES
+])
 def test_logits(family, i):
     case = LOGITS[family]['cases'][i]
     name = f'{family}/{case["variant"]}'
@@ -39,10 +48,14 @@ def test_logits(family, i):
     assert compare(logits[:, :, None, None].numpy(), case['logits']) < 1e-4
 
 
-WITH_HEAD = [(name, path) for name, path in records() if not read_record(path).get('dense')]
+WITH_HEAD = [
+    pytest.param(name, path, marks=[pytest.mark.long] if read_record(path)['params'] > 60e6 else [], id=name)
+    for name, path in records() if not read_record(path).get('dense')
+]
+"""The heads of large variants, in make test-long, are those of the small ones."""
 
 
-@pytest.mark.parametrize('name, path', WITH_HEAD, ids=[name for name, _ in WITH_HEAD])
+@pytest.mark.parametrize('name, path', WITH_HEAD)
 def test_every_key_of_every_head_has_its_place(name, path):
     record = read_record(path)
     shapes = record['state']

@@ -178,7 +178,7 @@ def compiles_with_inductor(model, images):
         assert close(expected, torch.compile(model, fullgraph=True)(images))
 
 
-@pytest.mark.parametrize('family', ['pvt_v2', 'swin'])
+@pytest.mark.parametrize('family', ['swin', pytest.param('pvt_v2', marks=pytest.mark.long)])
 def test_first_stage_compiles_with_inductor(family):
     compiles_with_inductor(tiny(SMALLEST[family], out_indices=(0, )), image(70, 101))
 

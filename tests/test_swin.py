@@ -95,6 +95,7 @@ def test_absolute_position_embedding_is_refused(state):
         build('swin/tiny').load_state_dict({**state, 'absolute_pos_embed': torch.ones(1, 3136, 96)})
 
 
+@pytest.mark.long
 @pytest.mark.skipif(torch.__version__ < TorchVersion('2.5'), reason='PyTorch 2.1 has no sizes that it finds by itself')
 def test_trace_and_export_of_shifted_windows():
     model = tiny('swin/tiny', out_indices=(0, ))

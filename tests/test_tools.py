@@ -164,7 +164,7 @@ def test_convert_checkpoint(tmp_path):
     assert not (tmp_path / 'no.pth').exists()
 
 
-@pytest.mark.parametrize('mode', ['infer', 'train'])
+@pytest.mark.parametrize('mode', ['infer', pytest.param('train', marks=pytest.mark.long)])
 def test_benchmark(tmp_path, mode):
     out = call('benchmark.py', 'cswin/tiny', '--size', '224x224', '--mode', mode, '--device', 'cpu', '--runs', '2', '--json', tmp_path / 'x.json')
     assert 'cswin/tiny' in out
@@ -190,6 +190,7 @@ def test_a_benchmark_that_is_killed(monkeypatch):
         main()
 
 
+@pytest.mark.long
 def test_benchmark_beside_a_peer(tmp_path):
     pytest.importorskip('timm')
     out = call('benchmark.py', 'pvt_v2/b0', 'cswin/tiny', '--size', '64x96', '--mode', 'train', '--device', 'cpu', '--runs', '1',
@@ -199,6 +200,7 @@ def test_benchmark_beside_a_peer(tmp_path):
     assert row['name'] == 'pvt_v2/b0' and row['difference'] < 1e-4 and row['peer_latency'] > 0
 
 
+@pytest.mark.long
 def test_benchmark_times_nothing_beside_another_function():
     """At 224 x 224 the last stage is one window, which timm does not shift, and the authors' dense code does."""
     pytest.importorskip('timm')
@@ -209,6 +211,7 @@ def test_benchmark_times_nothing_beside_another_function():
     assert 'swin_tiny_patch4_window7_224 is not the same function' in out and 'times as fast' in out
 
 
+@pytest.mark.long
 def test_sizes_of_the_benchmark():
     """Every family has a small and a base variant, by the number of parameters and among those with weights."""
     choose = runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))['choose']
