@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..layers import LayerScaleBlock, Mlp, attention, mixed_attention
 from ..registry import MODELS
-from .column import Column, ColumnarBackbone, PatchConv, SelfAttention, TokenStem, quarters
+from .column import Column, ColumnarBackbone, SelfAttention, quarters
 
 CLASS_BLOCKS = 2
 
@@ -37,7 +37,7 @@ class TalkingHeadsAttention(SelfAttention):
         self.proj_l.bias.requires_grad_(False)
 
     def forward(self, x: Tensor, *context) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.project(x)
         return self.proj(mixed_attention(q, k, v, self.proj_w.weight, self.proj_w.bias, self.proj_l.weight))
 
 
@@ -132,10 +132,6 @@ class CaiT(ColumnarBackbone):
     prefix = ()
     pooled_keys = (r'stages\.3\.(cls_token$|blocks_token_only\.)', )
     no_decay = ('pos_embed', 'cls_token', 'gamma_')
-
-    def build_patch_embed(self) -> nn.Module:
-        dim, grid = self.spec['dims'][0], (self.spec['grid'], ) * 2
-        return TokenStem(PatchConv(self.in_channels, dim), dim, grid, self.prefix, antialias=self.antialias)
 
     def build_block(self, number: int, drop_path: float) -> nn.Module:
         return self._build_block(LayerScaleBlock, TalkingHeadsAttention, drop_path)

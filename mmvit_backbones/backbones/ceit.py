@@ -68,7 +68,7 @@ class LastQueryAttention(SelfAttention):
     """Attention of the last token to all, (B, N, C) -> (B, 1, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.project(x)
         return self.proj(attention(q[:, :, -1:], k, v))
 
 

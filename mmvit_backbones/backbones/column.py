@@ -46,9 +46,11 @@ class SelfAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, *context) -> Tensor:
-        # (B, N, 3, heads, d) -> (3, B, heads, N, d)
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(attention(q, k, v))
+        return self.proj(attention(*self.project(x)))
+
+    def project(self, x: Tensor) -> Tensor:
+        """Tokens (B, N, C) -> queries, keys and values, (3, B, heads, N, d)"""
+        return self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
 
 
 class PatchConv(nn.Conv2d):
@@ -159,8 +161,8 @@ class Column(Stage):
 class ColumnarBackbone(Backbone):
     """A column of blocks as four stages, which ``depths`` counts; the last of each is a tap.
 
-    A family fills in ``build_patch_embed`` (a `TokenStem`, or another stem with its result, behind which its own maps may
-    stand) and ``build_block``. What the authors call ``norm`` stands at the end of the last stage.
+    A family overrides ``build_patch_embed`` (a `TokenStem`, or another stem with its result, behind which its own maps may
+    stand) and ``build_block`` where they are not ViT's. What the authors call ``norm`` stands at the end of the last stage.
 
     Args:
         pyramid: Where the levels come from, and their strides.
@@ -196,6 +198,11 @@ class ColumnarBackbone(Backbone):
         super().__init_subclass__(**kwargs)
 
     # What a family says.
+
+    def build_patch_embed(self) -> nn.Module:
+        """The stem: patches with learned positions, behind the prefix."""
+        dim, grid = self.spec['dims'][0], (self.spec['grid'], ) * 2
+        return TokenStem(PatchConv(self.in_channels, dim), dim, grid, self.prefix, antialias=self.antialias)
 
     def build_block(self, number: int, drop_path: float) -> nn.Module:
         """Block of the column, on (tokens, (h, w)).

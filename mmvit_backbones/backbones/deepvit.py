@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..layers import Mlp, PreNormBlock, mixed_attention, no_autocast, widen
 from ..registry import MODELS
-from .column import ColumnarBackbone, PatchConv, SelfAttention, TokenStem, quarters
+from .column import ColumnarBackbone, SelfAttention, TokenStem, quarters
 
 STEM_DIM = 64
 
@@ -60,7 +60,7 @@ class ReAttention(SelfAttention):
         self.scale = (dim // num_heads)**-.5 if scaled else 1.
 
     def forward(self, x: Tensor, *context) -> Tensor:
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        qkv = self.project(x)
         with no_autocast(x):
             out = self.attend(*widen(qkv)) * self.scale
         return self.proj(out.to(qkv.dtype))
@@ -108,10 +108,9 @@ class DeepViT(ColumnarBackbone):
     no_decay = ('pos_embed', 'cls_token')
 
     def build_patch_embed(self) -> nn.Module:
-        dim, grid = self.spec['dims'][0], (self.spec['grid'], ) * 2
         if self.spec['stem'] == 'conv':
-            return ConvStem(self.in_channels, dim, grid, self.antialias)
-        return TokenStem(PatchConv(self.in_channels, dim), dim, grid, antialias=self.antialias)
+            return ConvStem(self.in_channels, self.spec['dims'][0], (self.spec['grid'], ) * 2, self.antialias)
+        return super().build_patch_embed()
 
     def build_block(self, number: int, drop_path: float) -> nn.Module:
         spec, dim = self.spec, self.spec['dims'][0]

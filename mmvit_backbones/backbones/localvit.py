@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..layers import DropPath, fold
 from ..registry import MODELS
 from .base import Stage
-from .column import ColumnarBackbone, PatchConv, SelfAttention, TokenStem, quarters
+from .column import ColumnarBackbone, SelfAttention, quarters
 from .pvt import BLOCK_EPS, PyramidVisionTransformer
 from .swin import SwinTransformer
 from .t2t_vit import TOKEN_DIM, Performer, T2TViT, TokensToToken
@@ -137,10 +137,6 @@ class LocalViT(ColumnarBackbone):
         )
     }  # yapf: disable
     no_decay = ('cls_token', 'pos_embed')
-
-    def build_patch_embed(self) -> nn.Module:
-        dim, grid = self.spec['dims'][0], (self.spec['grid'], ) * 2
-        return TokenStem(PatchConv(self.in_channels, dim), dim, grid, antialias=self.antialias)
 
     def build_block(self, number: int, drop_path: float) -> nn.Module:
         spec, dim = self.spec, self.spec['dims'][0]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..layers import Mlp, PreNormBlock, conv_map, no_autocast, widen
 from ..registry import MODELS
-from .column import STRIDE, ColumnarBackbone, PatchConv, SelfAttention, TokenStem, quarters
+from .column import ColumnarBackbone, SelfAttention, quarters
 
 EPS = 1e-6
 """Of the norms."""
@@ -156,12 +156,11 @@ class TokenLearnerViT(ColumnarBackbone):
     new_keys = (*ColumnarBackbone.new_keys, r'stages\.\d+\.blocks\.\d+\.(learner|fuser)\.')
 
     def build_patch_embed(self) -> nn.Module:
-        spec, dim = self.spec, self.spec['dims'][0]
+        spec = self.spec
         for key, known in (('version', tuple(LEARNERS)), ('gelu', ('none', 'tanh'))):
             self._check(spec[key] in known, f'arch[{key!r}] to be one of {known}', spec[key])
         self._check(spec['fuse'] or self.out_type == 'pooled', "arch['fuse']=True with maps", spec['fuse'])
-        grid = (spec['grid'], ) * 2
-        return TokenStem(PatchConv(self.in_channels, dim), dim, grid, self.prefix, antialias=self.antialias)
+        return super().build_patch_embed()
 
     def build_block(self, number: int, drop_path: float) -> nn.Module:
         spec, dim = self.spec, self.spec['dims'][0]

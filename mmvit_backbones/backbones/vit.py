@@ -50,7 +50,7 @@ class PositionedAttention(SelfAttention):
     def attend(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)"""
         size = tuple(x.shape[1:3])
-        q, k, v = self.qkv(x).flatten(1, 2).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.project(x.flatten(1, 2))
         q, k = self.position(q, k, size, size)
         return self.proj(attention(q, k, v, scale=1.)).view_as(x)
 
@@ -75,8 +75,7 @@ class PerformerAttention(SelfAttention):
         self.directions.copy_(normal_directions(*self.directions.shape))
 
     def forward(self, x: Tensor, *context) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.proj(softmax_estimate(q, k, v, self.directions))
+        return self.proj(softmax_estimate(*self.project(x), self.directions))
 
 
 @MODELS.register_module()

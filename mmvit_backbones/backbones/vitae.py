@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..layers import Mlp, PreNormBlock, conv_map, pad_to_multiple, random_directions, random_feature_attention
 from ..registry import MODELS
-from .column import ColumnarBackbone, PatchConv, SelfAttention, TokenStem, quarters
+from .column import ColumnarBackbone, SelfAttention, TokenStem, quarters
 
 CELL_EPS = 1e-6
 """Of the LayerNorms in normal cells. Those of reduction cells have 1e-5."""
@@ -243,10 +243,9 @@ class ViTAE(ColumnarBackbone):
         return super().levels(out_indices)
 
     def build_patch_embed(self) -> nn.Module:
-        dim, grid = self.spec['dims'][0], (self.spec['grid'], ) * 2
         if self.stem_dims:
-            return ReductionStem(self.in_channels, self.stem_dims, dim)
-        return TokenStem(PatchConv(self.in_channels, dim), dim, grid, antialias=self.antialias)
+            return ReductionStem(self.in_channels, self.stem_dims, self.spec['dims'][0])
+        return super().build_patch_embed()
 
     def build_block(self, number: int, drop_path: float) -> nn.Module:
         dim, groups = self.spec['dims'][0], self.spec['groups']

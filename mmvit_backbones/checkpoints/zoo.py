@@ -132,8 +132,8 @@ def _t2t_openmmlab(file: str) -> Weights:
 
 def _tnt(file: str, page: str, tag: str, *others: str) -> Weights:
     url = f'https://github.com/{page}/releases/download/{tag}/{file}'
-    preprocess = Preprocess(crop=0.9, mean=(0.5, ) * 3, std=(0.5, ) * 3)
-    return Weights(file, url, f'https://github.com/{page}/releases/tag/{tag}', 'Apache-2.0', 'ImageNet-1k, 224', others, preprocess)
+    page = f'https://github.com/{page}/releases/tag/{tag}'
+    return Weights(file, url, page, 'Apache-2.0', 'ImageNet-1k, 224', others, _halves(224, 0.9))
 
 
 def _twins(file: str, *others: str) -> Weights:
