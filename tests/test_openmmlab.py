@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 from conftest import backbone_class, build, tiny
+from mmcv.cnn import fuse_conv_bn
 from mmengine.config import ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
@@ -116,3 +117,21 @@ def test_layer_decay_says_what_is_wrong(options, message):
 def test_layer_decay_needs_one_of_our_backbones():
     with pytest.raises(ValueError, match='no backbone of mmvit_backbones'):
         decayed(torch.nn.Linear(2, 2), layer_decay=.5)
+
+
+def test_fused_batch_norms_change_nothing(smallest):
+    """mmcv takes a norm for that of the convolution in front of it, in the order in which a module lists its parts."""
+    model = tiny(smallest).double()
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    if not norms:
+        pytest.skip('has no batch norms')
+    for norm in norms:
+        torch.nn.init.uniform_(norm.weight, .5, 2)
+        torch.nn.init.uniform_(norm.running_var, .5, 2)
+        torch.nn.init.normal_(norm.running_mean)
+    image = torch.randn(1, 3, 64, 96).double()
+    with torch.no_grad():
+        expected = model(image)
+        for out, level in zip(fuse_conv_bn(model)(image), expected):
+            assert torch.allclose(out, level, rtol=1e-9, atol=1e-9)
+    assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules()) < len(norms)

@@ -13,7 +13,7 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from ..layers import Mlp, NormedMlp, PreNormBlock, attention, conv_map
+from ..layers import Mlp, NormedMlp, PreNormBlock, attention, conv_map, normed_conv
 from ..registry import MODELS
 from .column import ColumnarBackbone, SelfAttention, TokenStem, quarters
 
@@ -43,7 +43,7 @@ class ImageToTokens(TokenStem):
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tuple[Tokens, Tuple[int, int], Tensor]:
-        first = conv_map(lambda x: self.pool(self.bn(self.conv(x))), x)
+        first = conv_map(lambda x: self.pool(normed_conv(self.conv, self.bn, x)), x)
         x = conv_map(self.proj, first)
         tokens = self.place(x)
         return (tokens, tokens[:, :0]), tuple(x.shape[1:3]), first

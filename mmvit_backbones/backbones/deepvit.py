@@ -11,7 +11,7 @@ from typing import Tuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Mlp, PreNormBlock, mixed_attention, no_autocast, widen
+from ..layers import Mlp, PreNormBlock, mixed_attention, no_autocast, normed_conv, widen
 from ..registry import MODELS
 from .column import ColumnarBackbone, SelfAttention, TokenStem, quarters
 
@@ -34,8 +34,8 @@ class ConvStem(TokenStem):
         self.bn2 = nn.BatchNorm2d(STEM_DIM)
 
     def forward(self, x: Tensor) -> Tuple[Tensor, Tuple[int, int]]:
-        x = F.relu(self.bn1(self.conv1(x.permute(0, 3, 1, 2))))
-        x = F.relu(self.bn2(self.conv2(x)))
+        x = F.relu(normed_conv(self.conv1, self.bn1, x.permute(0, 3, 1, 2)))
+        x = F.relu(normed_conv(self.conv2, self.bn2, x))
         x = self.proj(x).permute(0, 2, 3, 1)
         return self.place(x), tuple(x.shape[1:3])
 

@@ -13,8 +13,8 @@ from typing import List, Optional, Sequence, Tuple, Union
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import (Bottleneck, NormedMlp, PreNormBlock, RelativePositionBias, attention, conv_map, conv_norm,
-                      drop_path_rates, merge_windows, pad_to_multiple, split_windows)
+from ..layers import (Bottleneck, NormedConvs, NormedMlp, PreNormBlock, RelativePositionBias, attention, conv_map, conv_norm,
+                      drop_path_rates, merge_windows, normed_conv, pad_to_multiple, split_windows)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -43,8 +43,8 @@ class Stem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, in_dim) -> (B, H / 4, W / 4, 64)"""
-        x = F.relu(self.bn1(self.conv1(x.permute(0, 3, 1, 2))))
-        return F.relu(self.bn2(self.conv2(x))).permute(0, 2, 3, 1)
+        x = F.relu(normed_conv(self.conv1, self.bn1, x.permute(0, 3, 1, 2)))
+        return F.relu(normed_conv(self.conv2, self.bn2, x)).permute(0, 2, 3, 1)
 
 
 class WindowAttention(nn.Module):
@@ -104,11 +104,11 @@ class Exchange(nn.ModuleList):
     def path(self, dims: Sequence[int], i: int, j: int) -> nn.Module:
         """From branch j."""
         if j >= i:
-            return nn.Identity() if j == i else nn.Sequential(*conv_norm(dims[j], dims[i]))
+            return nn.Identity() if j == i else NormedConvs(*conv_norm(dims[j], dims[i]))
         steps = []
         for k in range(j + 1, i + 1):
             down, mix = conv_norm(dims[j], dims[j], 3, 2, dims[j]), conv_norm(dims[j], dims[i] if k == i else dims[j])
-            steps.append(nn.Sequential(*down, *mix, nn.Identity() if k == i else nn.ReLU()))
+            steps.append(NormedConvs(*down, *mix, nn.Identity() if k == i else nn.ReLU()))
         return nn.Sequential(*steps)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
@@ -137,8 +137,8 @@ class Transition(nn.ModuleList):
     def __init__(self, in_dims: Sequence[int], dims: Sequence[int]) -> None:
         super().__init__()
         for in_dim, dim in zip(in_dims, dims):
-            self.append(nn.Identity() if in_dim == dim else nn.Sequential(*conv_norm(in_dim, dim, 3), nn.ReLU()))
-        self.append(nn.Sequential(*conv_norm(in_dims[-1], dims[-1], 3, 2), nn.ReLU()))
+            self.append(nn.Identity() if in_dim == dim else NormedConvs(*conv_norm(in_dim, dim, 3), nn.ReLU()))
+        self.append(NormedConvs(*conv_norm(in_dims[-1], dims[-1], 3, 2), nn.ReLU()))
 
     def forward(self, x: Union[Tensor, Tuple[Tensor, ...]]) -> List[Tensor]:
         """A map (B, H, W, C) of each branch, or the one map of the first stage -> the same and one more"""
@@ -179,10 +179,10 @@ class Pooling(nn.Module):
         self.incre_modules = nn.ModuleList(
             Bottleneck(in_dim, width // EXPANSION, width, depthwise=True) for in_dim, width in zip(dims, widths))
         self.downsamp_modules = nn.ModuleList(
-            nn.Sequential(
+            NormedConvs(
                 nn.Conv2d(width, width, 3, 2, 1, groups=width), nn.BatchNorm2d(width), nn.Conv2d(width, wider, 1),
                 nn.BatchNorm2d(wider), nn.ReLU()) for width, wider in zip(widths, widths[1:]))
-        self.final_layer = nn.Sequential(nn.Conv2d(widths[-1], dim, 1), nn.BatchNorm2d(dim), nn.ReLU())
+        self.final_layer = NormedConvs(nn.Conv2d(widths[-1], dim, 1), nn.BatchNorm2d(dim), nn.ReLU())
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """A map (B, H, W, C) of each branch -> (B, H / 8, W / 8, 2048), H and W the first one's"""

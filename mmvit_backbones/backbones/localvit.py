@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import DropPath, fold
+from ..layers import DropPath, normed_conv
 from ..registry import MODELS
 from .base import Stage
 from .column import ColumnarBackbone, SelfAttention, quarters
@@ -63,15 +63,9 @@ class LocalityFeedForward(nn.Module):
         self.norm3 = nn.BatchNorm2d(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = F.hardswish(self.convolve(self.conv1, self.norm1, x.permute(0, 3, 1, 2)))
-        out = self.gate(F.hardswish(self.convolve(self.dwconv, self.norm2, out)))
-        return x + self.convolve(self.conv2, self.norm3, out).permute(0, 2, 3, 1)
-
-    def convolve(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-        """The norm of the convolution; where it takes the statistics that it has, both are one convolution."""
-        if norm.training:
-            return norm(conv(x))
-        return F.conv2d(x, *fold(conv, norm), padding=conv.padding, groups=conv.groups)
+        out = F.hardswish(normed_conv(self.conv1, self.norm1, x.permute(0, 3, 1, 2)))
+        out = self.gate(F.hardswish(normed_conv(self.dwconv, self.norm2, out)))
+        return x + normed_conv(self.conv2, self.norm3, out).permute(0, 2, 3, 1)
 
 
 class LocalBlock(nn.Module):

@@ -13,7 +13,7 @@ from typing import Dict, Optional, Tuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Mlp, Pointwise, PreNormBlock, Upsample, conv_map
+from ..layers import Mlp, Pointwise, PreNormBlock, Upsample, conv_map, normed_conv
 from ..registry import MODELS
 from .column import STRIDE, ColumnarBackbone, SelfAttention, TokenStem
 
@@ -46,7 +46,7 @@ class ConvPatch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 3, 1, 2)
         for conv, norm in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)):
-            x = F.relu(norm(conv(x)), inplace=True)
+            x = F.relu(normed_conv(conv, norm, x), inplace=True)
         return self.proj(x).permute(0, 2, 3, 1)
 
 
@@ -90,7 +90,7 @@ class SideLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.up is not None:
             x = F.relu(conv_map(self.up_norm, self.up(x)), inplace=True)
-        return F.relu(conv_map(self.norm, self.conv(x)), inplace=True)
+        return F.relu(self.conv(x, self.norm), inplace=True)
 
 
 @MODELS.register_module()

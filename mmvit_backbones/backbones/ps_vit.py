@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Bottleneck, Mlp, PreNormBlock, conv_norm, no_autocast, resize_position, widen
+from ..layers import Bottleneck, Mlp, PreNormBlock, conv_norm, no_autocast, normed_conv, resize_position, widen
 from ..registry import MODELS
 from .base import Stage
 from .column import STRIDE, ColumnarBackbone, SelfAttention, TokenStem, quarters
@@ -85,7 +85,7 @@ class ConvStem(nn.Module):
         self.stage = Stage([Bottleneck(STEM_DIM, STEM_DIM, between), Bottleneck(between, STEM_DIM, dim)], None, with_cp)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.pool(F.relu(self.norm(self.conv(x.permute(0, 3, 1, 2)))))
+        x = self.pool(F.relu(normed_conv(self.conv, self.norm, x.permute(0, 3, 1, 2))))
         return self.stage(x.permute(0, 2, 3, 1))
 
 

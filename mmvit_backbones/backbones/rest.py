@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Mlp, PreNormBlock, SpatialReductionAttention, conv_map, mix_heads, no_autocast, widen
+from ..layers import (Mlp, PreNormBlock, SpatialReductionAttention, conv_map, mix_heads, no_autocast, normed_conv,
+                      widen)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -55,8 +56,8 @@ class Stem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, in_dim) -> (B, H / 4, W / 4, dim)"""
-        x = F.relu(self.norm1(self.conv1(x.permute(0, 3, 1, 2))))
-        x = F.relu(self.norm2(self.conv2(x)))
+        x = F.relu(normed_conv(self.conv1, self.norm1, x.permute(0, 3, 1, 2)))
+        x = F.relu(normed_conv(self.conv2, self.norm2, x))
         return self.pos(self.conv3(x).permute(0, 2, 3, 1))
 
 
@@ -76,7 +77,7 @@ class GatedEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, in_dim) -> (B, H / 2, W / 2, dim)"""
-        return self.pos(self.norm(self.conv(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1))
+        return self.pos(normed_conv(self.conv, self.norm, x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
 
 
 class DepthwiseReductionAttention(SpatialReductionAttention):

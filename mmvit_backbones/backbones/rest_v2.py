@@ -11,7 +11,7 @@ from typing import Sequence
 
 from torch import Tensor, nn
 
-from ..layers import Mlp, PreNormBlock, conv_map
+from ..layers import Mlp, NormedConvs, PreNormBlock, conv_map
 from ..registry import MODELS
 from .base import Backbone, Stage
 from .rest import DepthwiseReductionAttention, PixelAttention
@@ -84,7 +84,7 @@ class ResTV2(Backbone):
         dim = self.spec['dims'][0]
         half = nn.Conv2d(self.in_channels, dim // 2, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(dim // 2)
         quarter = nn.Conv2d(dim // 2, dim, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(dim)
-        proj = nn.Sequential(*half, nn.ReLU(), *quarter, nn.ReLU(), nn.Conv2d(dim, dim, 1))
+        proj = NormedConvs(*half, nn.ReLU(), *quarter, nn.ReLU(), nn.Conv2d(dim, dim, 1))
         return GatedEmbed(proj, dim)
 
     def build_stage(self, i: int, drop_path: Sequence[float]) -> nn.Module:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import (DepthwiseConv, DropPath, Groups, Pointwise, RelativePositionBias, conv_map, crop_bias,
-                      group_attention, group_tokens, pad_to_multiple, reorder)
+                      group_attention, group_tokens, normed_conv, pad_to_multiple, reorder)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -34,8 +34,8 @@ class ShuffleEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 3, 1, 2)
-        x = F.relu6(self.norm1(self.conv1(x)), inplace=True)
-        x = F.relu6(self.norm2(self.conv2(x)), inplace=True)
+        x = F.relu6(normed_conv(self.conv1, self.norm1, x), inplace=True)
+        x = F.relu6(normed_conv(self.conv2, self.norm2, x), inplace=True)
         return self.conv3(x.permute(0, 2, 3, 1))
 
 
@@ -89,11 +89,12 @@ class ShuffleBlock(nn.Module):
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float, drop_path: float) -> None:
         super().__init__()
+        # In front of the convolution, so that mmcv's fuse_conv_bn takes none for what stands behind it.
         self.norm1 = nn.BatchNorm2d(dim)
-        self.attn = WindowAttention(dim, num_heads)
         self.norm2 = nn.BatchNorm2d(dim)
-        self.local = DepthwiseConv(dim, WINDOW[0])
         self.norm3 = nn.BatchNorm2d(dim)
+        self.attn = WindowAttention(dim, num_heads)
+        self.local = DepthwiseConv(dim, WINDOW[0])
         hidden_dim = int(dim * mlp_ratio)
         self.mlp = nn.Sequential(
             OrderedDict(fc1=Pointwise(dim, hidden_dim), act=nn.ReLU6(inplace=True), fc2=Pointwise(hidden_dim, dim)))

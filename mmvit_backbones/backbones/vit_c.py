@@ -11,7 +11,7 @@ from typing import Optional, Sequence, Tuple
 
 from torch import Tensor, nn
 
-from ..layers import Mlp, Pointwise, conv_map
+from ..layers import Mlp, NormedConvs, Pointwise, conv_map
 from ..registry import MODELS
 from .column import ColumnarBackbone, SelfAttention, TokenStem
 
@@ -35,7 +35,7 @@ class ConvStem(TokenStem):
         for group in widths:
             for j, width in enumerate(group):
                 conv = nn.Conv2d(in_dim, width, 3, stride=1 if j else 2, padding=1, bias=False)
-                self.convs.append(nn.Sequential(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True)))
+                self.convs.append(NormedConvs(conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True)))
                 in_dim = width
 
     def forward(self, x: Tensor) -> Tuple[Tensor, Tuple[int, int], Tensor, Tensor]:

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Mlp, PreNormBlock, conv_map, pad_to_multiple, random_directions, random_feature_attention
+from ..layers import (Mlp, NormedConvs, PreNormBlock, conv_map, pad_to_multiple, random_directions,
+                      random_feature_attention)
 from ..registry import MODELS
 from .column import ColumnarBackbone, SelfAttention, TokenStem, quarters
 
@@ -51,7 +52,7 @@ class DilatedConvs(nn.ModuleList):
         return F.gelu(torch.cat([conv_map(conv, x) for conv in self], -1))
 
 
-class ParallelConvs(nn.Sequential):
+class ParallelConvs(NormedConvs):
     """The branch beside the attention: 3x3 convolutions with SiLUs between them (PCM, section 3.2).
 
     Args:

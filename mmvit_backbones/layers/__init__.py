@@ -1,13 +1,13 @@
 """What two families share. Maps are ``(B, H, W, C)`` tensors."""
 from .attention import SpatialReductionAttention, attention, mix_heads, mixed_attention
 from .block import LayerScaleBlock, PreNormBlock
-from .bottleneck import Bottleneck, conv_norm
+from .bottleneck import Bottleneck, NormedConvs, conv_norm
 from .depthwise import DepthwiseConv, depthwise_conv, varying_conv
 from .drop import DropPath, drop_path_rates
 from .groups import Groups, crop_bias, group_attention, group_tokens, list_windows, reorder, sort_windows
 from .init import init_conv_fan_out
 from .mlp import ConvMlp, Mlp, NormedMlp, convolve_between
-from .norm import GroupNorm1, fold
+from .norm import GroupNorm1, fold, normed_conv
 from .patch import ConvEmbed, PatchEmbed, PatchMerging, conv_map, merge_neighbours
 from .performer import normal_directions, random_directions, random_feature_attention, softmax_estimate
 from .pointwise import Pointwise
@@ -23,8 +23,9 @@ __all__ = [
     'DecomposedPosition', 'depthwise_conv', 'DepthwiseConv', 'drop_path_rates', 'DropPath', 'fold', 'group_attention',
     'group_tokens', 'GroupNorm1', 'Groups', 'init_conv_fan_out', 'LayerScaleBlock', 'list_windows', 'MaxPool',
     'merge_neighbours', 'merge_windows', 'mix_heads', 'mixed_attention', 'Mlp', 'no_autocast', 'normal_directions',
-    'NormedMlp', 'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise', 'PositionalEncodingGenerator',
-    'PreNormBlock', 'random_directions', 'random_feature_attention', 'relative_index', 'RelativePositionBias',
-    'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention', 'softmax_estimate', 'sort_windows',
-    'SpatialReductionAttention', 'split_windows', 'Upsample', 'varying_conv', 'widen'
+    'normed_conv', 'NormedConvs', 'NormedMlp', 'pad_to_multiple', 'PatchEmbed', 'PatchMerging', 'Pointwise',
+    'PositionalEncodingGenerator', 'PreNormBlock', 'random_directions', 'random_feature_attention', 'relative_index',
+    'RelativePositionBias', 'reorder', 'resize_position', 'shifted_windows', 'ShiftedWindowAttention',
+    'softmax_estimate', 'sort_windows', 'SpatialReductionAttention', 'split_windows', 'Upsample', 'varying_conv',
+    'widen'
 ]

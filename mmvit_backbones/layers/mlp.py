@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .eager import runs_on_cpu
+from .norm import normed_conv
 from .patch import conv_map
 from .pointwise import Pointwise
 
@@ -63,7 +64,8 @@ class ConvMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)"""
-        return convolve_between(self.dwconv, x, lambda x: self.conv_act(self.fc1(x)), lambda x: self.fc2(self.act(x)))
+        return convolve_between(self.dwconv, self.dwconv.out_channels, x, lambda x: self.conv_act(self.fc1(x)),
+                                lambda x: self.fc2(self.act(x)))
 
 
 class NormedMlp(nn.Module):
@@ -86,28 +88,32 @@ class NormedMlp(nn.Module):
         self.norm3 = nn.BatchNorm2d(dim)
 
     def before(self, x: Tensor) -> Tensor:
-        return F.gelu(conv_map(self.norm1, self.fc1(x)))
+        return F.gelu(self.fc1(x, self.norm1))
+
+    def convolve(self, x: Tensor) -> Tensor:
+        return normed_conv(self.dw3x3, self.norm2, x)
 
     def after(self, x: Tensor) -> Tensor:
-        return conv_map(self.norm3, self.fc2(F.gelu(conv_map(self.norm2, x))))
+        return self.fc2(F.gelu(x), self.norm3)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:  # statistics are of the whole map
-            return self.after(conv_map(self.dw3x3, self.before(x)))
-        return convolve_between(self.dw3x3, x, self.before, self.after)
+            return self.after(conv_map(self.convolve, self.before(x)))
+        return convolve_between(self.convolve, self.dw3x3.out_channels, x, self.before, self.after)
 
 
-def convolve_between(conv: nn.Conv2d, x: Tensor, before: Callable[[Tensor], Tensor],
+def convolve_between(conv: Callable[[Tensor], Tensor], dim: int, x: Tensor, before: Callable[[Tensor], Tensor],
                      after: Callable[[Tensor], Tensor]) -> Tensor:
     """after(conv(before(x))) for maps, (B, H, W, C) -> (B, H, W, C'), on CPUs without gradients some rows at a time.
 
     Args:
-        conv: Depth-wise, 3 x 3, with a border of one zero.
+        conv: Depth-wise convolution, 3 x 3, with a border of one zero, on (B, dim, H, W).
+        dim: Its channels.
         x: Map.
         before, after: From map to map, each position by itself.
     """
     B, H, W, _ = x.shape
-    rows = max(PIECE // (B * W * conv.out_channels), 1)
+    rows = max(PIECE // (B * W * dim), 1)
     if torch.is_grad_enabled() or not runs_on_cpu(x) or H <= rows:
         return after(conv_map(conv, before(x)))
     pieces = []

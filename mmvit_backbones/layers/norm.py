@@ -1,8 +1,10 @@
 """Normalisation that PyTorch has no channels-last kernel for, or that a convolution can take over."""
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .precision import widen
 
@@ -28,8 +30,21 @@ class GroupNorm1(nn.GroupNorm):
         return torch.addcmul(self.bias, centred, self.weight * (var + self.eps).rsqrt()).to(x.dtype)
 
 
-def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tuple[Tensor, Tensor]:
-    """Weight and bias of the convolution that is ``conv``, then ``norm`` with the statistics that it has."""
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+def fold(conv: nn.Conv2d, norm: nn.Module) -> Tuple[Tensor, Optional[Tensor]]:
+    """Weight and bias of the convolution that is ``conv``, then the batch norm ``norm`` with the statistics that it has.
+
+    Those of ``conv`` where there is no batch norm any more (mmcv's ``fuse_conv_bn``).
+    """
+    if not isinstance(norm, _BatchNorm):
+        return conv.weight, conv.bias
+    scale = widen(norm.weight) * (widen(norm.running_var) + norm.eps).rsqrt()
     bias = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
-    return conv.weight * scale[:, None, None, None], torch.addcmul(norm.bias, bias, scale)
+    weight, bias = conv.weight * scale[:, None, None, None], torch.addcmul(widen(norm.bias), bias, scale)
+    return weight.to(conv.weight.dtype), bias.to(conv.weight.dtype)
+
+
+def normed_conv(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
+    """norm(conv(x)), (B, C, H, W); where the norm takes the statistics that it has, both are one convolution."""
+    if norm.training:
+        return norm(conv(x))
+    return F.conv2d(x, *fold(conv, norm), conv.stride, conv.padding, conv.dilation, conv.groups)
