@@ -34,7 +34,7 @@ from mmvit_backbones.engine import count_macs
 from mmvit_backbones.engine.config import (INSTALL, UsageError, add_backbone_argument, check_device, check_folder,
                                            image_size, load_config, run, run_name)
 from mmvit_backbones.engine.examples import WholeModel
-from mmvit_backbones.engine.machine import available_cpus, cpu_model, limit_threads
+from mmvit_backbones.engine.machine import available_cpus, cpu_model, keep_memory, limit_threads
 from mmvit_backbones.engine.peers import build_peer, difference, same_weights
 from mmvit_backbones.files import replacing
 
@@ -209,6 +209,7 @@ def distance(ours, peer, images):
 def measure(name, args):
     """What is known of one backbone, in a process of its own: its peak memory is its own too."""
     limit_threads()
+    keep_memory()
     device, dtype = torch.device(args.device), DTYPES[args.dtype]
     n = 8192 if device.type == 'cuda' else 2048
     a, b, product = torch.randn(3, n, n, device=device, dtype=dtype)

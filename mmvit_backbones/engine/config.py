@@ -26,7 +26,7 @@ from mmengine.runner import Runner
 from .. import __version__
 from .data import data_faults, join, nodes, prefixes
 from .errors import explain, near
-from .machine import limit_threads
+from .machine import keep_memory, limit_threads
 
 PACKAGES = 'mmdet', 'mmseg', 'mmpretrain'
 """Those whose configs can be named by ``<package>::<path>``."""
@@ -441,12 +441,13 @@ def code_state() -> str:
 
 
 def run(main) -> None:
-    """Calls a tool's main function, with as many threads as it may have, then ends its process group.
+    """Calls a tool's main function, with as many threads as it may have and memory kept, then ends its process group.
 
     What the caller can put right ends with one line and exit status 2; `explain` finds it among the exceptions of others.
     """
     from ..checkpoints import CheckpointError
     limit_threads()
+    keep_memory()
     try:
         main()
     except (UsageError, CheckpointError) as error:
