@@ -70,7 +70,7 @@ def test_dynamic(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['pvt/none', '--size', '64x64'], 'is neither a config file'),
+    (['pvt/tinny', '--size', '64x64'], "no backbone 'pvt/tinny': .* Did you mean pvt/tiny"),
     (['configs/dino_swin_t_coco.py', '--size', '64x64'], '--backbone-only'),
     (['mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py', '--backbone-only',
       '--size', '64x64'],

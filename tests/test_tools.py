@@ -160,7 +160,7 @@ def test_convert_checkpoint(tmp_path):
     model.load_state_dict(torch.load(tmp_path / 'out.pth')['state_dict'], strict=True)
     assert torch.equal(model.norm0.weight, state['norm1.weight'])
     assert 'does not fit' in call('convert_checkpoint.py', tmp_path / 'in.pth', tmp_path / 'no.pth', '--arch', 'cswin/small', status=2)
-    assert 'is not known' in call('convert_checkpoint.py', tmp_path / 'in.pth', tmp_path / 'no.pth', '--arch', 'x', status=2)
+    assert "no backbone 'x'" in call('convert_checkpoint.py', tmp_path / 'in.pth', tmp_path / 'no.pth', '--arch', 'x', status=2)
     assert not (tmp_path / 'no.pth').exists()
 
 

@@ -33,6 +33,7 @@ from mmvit_backbones.backbones.base import MIN_SIZE
 from mmvit_backbones.engine import count_macs
 from mmvit_backbones.engine.config import (INSTALL, UsageError, add_backbone_argument, check_device, check_folder,
                                            image_size, load_config, run, run_name)
+from mmvit_backbones.engine.errors import near
 from mmvit_backbones.engine.examples import WholeModel
 from mmvit_backbones.engine.machine import available_cpus, cpu_model, keep_memory, limit_threads
 from mmvit_backbones.engine.peers import build_peer, difference, same_weights
@@ -82,7 +83,8 @@ def choose(names):
         else:
             found = [name] if is_config(name) else [key for key in known if name in (key, key.split('/')[0])]
         if not found:
-            raise UsageError(f'{name} is not known. Known: {", ".join([*known, *SIZES])}')
+            raise UsageError(f'{name} is neither <family>/<variant> nor a family of mmvit_backbones.list_backbones(), '
+                             f'{" or ".join(SIZES)}, or a config file (.py).{near(name, known)}')
         chosen += found
     return list(dict.fromkeys(chosen))
 

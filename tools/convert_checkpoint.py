@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from mmengine.registry import MODELS
 
-from mmvit_backbones import list_backbones
 from mmvit_backbones.checkpoints import convert, identify, locate, read_checkpoint
 from mmvit_backbones.engine.config import UsageError, add_trust_argument, check_folder, run
+from mmvit_backbones.engine.recipe import find_backbone
 from mmvit_backbones.files import replacing
 
 
@@ -25,9 +25,8 @@ def parse_args():
 
 def main():
     args = parse_args()
-    known = list_backbones()
-    if args.arch and args.arch not in known:
-        raise UsageError(f'--arch {args.arch} is not known. Known: {", ".join(known)}')
+    if args.arch:
+        find_backbone(args.arch)
     target = Path(args.target)
     check_folder(target.parent, 'OUT')
     if target.is_dir():
@@ -39,7 +38,7 @@ def main():
         raise UsageError(f'{path} fits none of the backbones of this package. Name the nearest with --arch to see '
                          'what differs.')
     with torch.device('meta'):
-        model = MODELS.build(known[names[0]])
+        model = MODELS.build(find_backbone(names[0]))
     state, report = convert(model, checkpoint, source=str(path))
     with replacing(target) as part:
         torch.save(dict(state_dict=state, meta=dict(arch=names[0], source=path.name)), part)

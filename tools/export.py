@@ -17,10 +17,10 @@ from mmengine.runner.checkpoint import load_checkpoint as load_whole
 from torch import nn
 from torch.torch_version import TorchVersion
 
-from mmvit_backbones import list_backbones
 from mmvit_backbones.checkpoints import check_model, load_checkpoint, locate, read_checkpoint, use_reader
 from mmvit_backbones.engine.config import (UsageError, add_backbone_argument, add_trust_argument, image_size,
                                            load_config, remove_pretrained, run)
+from mmvit_backbones.engine.recipe import find_backbone
 from mmvit_backbones.files import replacing
 
 OPSET = 18
@@ -77,12 +77,9 @@ def build(args):
         CheckpointError: The checkpoint does not fill the model.
     """
     if not args.model.endswith('.py'):
-        known = list_backbones()
-        if args.model not in known:
-            raise UsageError(f'{args.model} is neither a config file (.py) nor a backbone. Known: {", ".join(known)}')
+        cfg = find_backbone(args.model)
         if args.backbone:
             raise UsageError(f'--backbone {args.backbone} takes the place of one in a CONFIG, but {args.model} is a backbone')
-        cfg = known[args.model]
     else:
         cfg = load_config(args.model, backbone=args.backbone, pretrained=False)
         remove_pretrained(cfg.model)

@@ -43,8 +43,8 @@ class Stem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, in_dim) -> (B, H / 4, W / 4, 64)"""
-        x = F.relu(normed_conv(self.conv1, self.bn1, x.permute(0, 3, 1, 2)))
-        return F.relu(normed_conv(self.conv2, self.bn2, x)).permute(0, 2, 3, 1)
+        x = F.relu(normed_conv(self.conv1, self.bn1, x.permute(0, 3, 1, 2)), inplace=True)
+        return F.relu(normed_conv(self.conv2, self.bn2, x), inplace=True).permute(0, 2, 3, 1)
 
 
 class WindowAttention(nn.Module):
@@ -75,9 +75,10 @@ class WindowAttention(nn.Module):
         size = x.shape[1:3]
         x = split_windows(x, window).flatten(1, 2)
         # each (windows, heads, tokens, d)
-        q, k, v = (
+        q, k, v = [
             project(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for project in (self.q_proj, self.k_proj, self.v_proj))
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        ]
         x = self.out_proj(attention(q, k, v, self.position()[None]))
         return merge_windows(x.unflatten(1, window), size)[:, top:top + H, left:left + W]
 
@@ -108,7 +109,7 @@ class Exchange(nn.ModuleList):
         steps = []
         for k in range(j + 1, i + 1):
             down, mix = conv_norm(dims[j], dims[j], 3, 2, dims[j]), conv_norm(dims[j], dims[i] if k == i else dims[j])
-            steps.append(NormedConvs(*down, *mix, nn.Identity() if k == i else nn.ReLU()))
+            steps.append(NormedConvs(*down, *mix, nn.Identity() if k == i else nn.ReLU(inplace=True)))
         return nn.Sequential(*steps)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
@@ -137,8 +138,8 @@ class Transition(nn.ModuleList):
     def __init__(self, in_dims: Sequence[int], dims: Sequence[int]) -> None:
         super().__init__()
         for in_dim, dim in zip(in_dims, dims):
-            self.append(nn.Identity() if in_dim == dim else NormedConvs(*conv_norm(in_dim, dim, 3), nn.ReLU()))
-        self.append(NormedConvs(*conv_norm(in_dims[-1], dims[-1], 3, 2), nn.ReLU()))
+            self.append(nn.Identity() if in_dim == dim else NormedConvs(*conv_norm(in_dim, dim, 3), nn.ReLU(inplace=True)))
+        self.append(NormedConvs(*conv_norm(in_dims[-1], dims[-1], 3, 2), nn.ReLU(inplace=True)))
 
     def forward(self, x: Union[Tensor, Tuple[Tensor, ...]]) -> List[Tensor]:
         """A map (B, H, W, C) of each branch, or the one map of the first stage -> the same and one more"""

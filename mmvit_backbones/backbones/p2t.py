@@ -76,7 +76,7 @@ class PyramidStage(Stage):
     def context(self, x: Tensor) -> Sequence[tuple]:
         """How a level averages rows, and how columns, for each; and the convolutions."""
         sides = x.shape[1:3]
-        rows, columns = ([averages(side, pooled_side(side, ratio), x) for ratio in self.ratios] for side in sides)
+        rows, columns = [[averages(side, pooled_side(side, ratio), x) for ratio in self.ratios] for side in sides]
         return [(rows, columns, self.d_convs)]
 
 

@@ -64,7 +64,7 @@ class CosineAttention(ShiftedWindowAttention):
     def project(self, x: Tensor) -> Sequence[Tensor]:
         bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
         q, k, v = F.linear(x, self.qkv.weight, bias).chunk(3, dim=-1)
-        q, k = (widen(part.unflatten(-1, (self.num_heads, -1))) for part in (q, k))  # (tokens, heads, d)
+        q, k = [widen(part.unflatten(-1, (self.num_heads, -1))) for part in (q, k)]  # (tokens, heads, d)
         # the attention divides by the root
         scale = self.logit_scale.clamp(max=math.log(100)).exp().flatten(1) * q.shape[-1]**.5
         q = q * (scale / q.norm(dim=-1, keepdim=True).clamp(min=1e-12))

@@ -48,6 +48,19 @@ class Reader(NamedTuple):
     positions: Tuple[int, ...]
 
 
+def find_backbone(name: str) -> dict:
+    """What `list_backbones` has under a name.
+
+    Raises:
+        UsageError: It has none.
+    """
+    known = list_backbones()
+    if name not in known:
+        raise UsageError(f'There is no backbone {name!r}: expected <family>/<variant>, as '
+                         f'mmvit_backbones.list_backbones() names them.{near(name, known)}')
+    return known[name]
+
+
 def set_backbone(cfg: Config, name: str, **options) -> Config:
     """Puts a backbone of `list_backbones` into a config, in place of the one that it has.
 
@@ -74,10 +87,7 @@ def set_backbone(cfg: Config, name: str, **options) -> Config:
         UsageError: There is no such backbone, the config has none or several, no weights are published, or something in
             the config can't be matched. The message names its key.
     """
-    known = list_backbones()
-    if name not in known:
-        raise UsageError(f'There is no backbone {name!r}: expected <family>/<variant>, as '
-                         f'mmvit_backbones.list_backbones() names them.{near(name, known)}')
+    chosen = find_backbone(name)
     if 'out_indices' in options:
         raise UsageError('out_indices follow from what neck and heads read. Leave them out')
     scope = cfg.get('default_scope') or 'mmengine'
@@ -90,7 +100,7 @@ def set_backbone(cfg: Config, name: str, **options) -> Config:
     if scope == 'mmpretrain' and not classifies:
         raise UsageError(f'{path}.type is {_kind(owner)}: of the models of mmpretrain, an ImageClassifier takes any '
                          'backbone')
-    settings = dict(known[name], **options)
+    settings = dict(chosen, **options)
     if 'drop_path_rate' not in options:
         settings['drop_path_rate'] = _drop_path_rate(cfg, owner, name, scope)
     if 'init_cfg' not in options and (not classifies or starts):

@@ -38,7 +38,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Optional[Tensor] = None, sc
         out = (scale * q @ k.transpose(-2, -1) + bias).softmax(-1) @ v
     else:
         if q.is_cuda and q.shape[-1] % 8:  # fused kernels of GPUs want multiples of 8
-            q, k = (F.pad(x, (0, -x.shape[-1] % 8)) for x in (q, k))
+            q, k = [F.pad(x, (0, -x.shape[-1] % 8)) for x in (q, k)]
         missing = max(q.shape[-1] - v.shape[-1], 0)  # most fused kernels want equal widths
         wide = F.pad(v, (0, missing)) if missing else v
         out = F.scaled_dot_product_attention(q, k, wide, attn_mask=bias, scale=scale)[..., :v.shape[-1]]

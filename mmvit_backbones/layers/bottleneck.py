@@ -46,6 +46,7 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 3, 1, 2)
-        out = F.relu(normed_conv(self.conv1, self.bn1, x))
-        out = F.relu(normed_conv(self.conv2, self.bn2, out))
-        return F.relu(normed_conv(self.conv3, self.bn3, out) + self.downsample(x)).permute(0, 2, 3, 1)
+        out = F.relu(normed_conv(self.conv1, self.bn1, x), inplace=True)
+        out = F.relu(normed_conv(self.conv2, self.bn2, out), inplace=True)
+        out = normed_conv(self.conv3, self.bn3, out) + self.downsample(x)
+        return F.relu(out, inplace=True).permute(0, 2, 3, 1)
