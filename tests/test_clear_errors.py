@@ -474,7 +474,7 @@ def test_predict(place, check, arguments, word):
 
 
 @pytest.mark.parametrize('arguments, word', [
-    (['cswim/tiny'], 'Known: cait/'),
+    (['cswim/tiny'], 'Did you mean cswin/tiny'),
     (['cswin/tiny', '--size', '224'], 'expected HEIGHTxWIDTH'),
     (['cswin/tiny', '--size', '16x16'], 'at least 32x32'),
     (['cswin/tiny', '--device', 'nothing'], '--device nothing'),

@@ -5,7 +5,6 @@ import sys
 import pytest
 import torch
 from conftest import backbone_class, build, tiny
-from mmcv.cnn import fuse_conv_bn
 from mmengine.config import ConfigDict
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, DefaultScope
@@ -121,10 +120,9 @@ def test_layer_decay_needs_one_of_our_backbones():
 
 def test_fused_batch_norms_change_nothing(smallest):
     """mmcv takes a norm for that of the convolution in front of it, in the order in which a module lists its parts."""
+    from mmcv.cnn import fuse_conv_bn
     model = tiny(smallest).double()
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    if not norms:
-        pytest.skip('has no batch norms')
     for norm in norms:
         torch.nn.init.uniform_(norm.weight, .5, 2)
         torch.nn.init.uniform_(norm.running_var, .5, 2)
@@ -134,4 +132,5 @@ def test_fused_batch_norms_change_nothing(smallest):
         expected = model(image)
         for out, level in zip(fuse_conv_bn(model)(image), expected):
             assert torch.allclose(out, level, rtol=1e-9, atol=1e-9)
-    assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules()) < len(norms)
+    left = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert len(left) < len(norms) or not norms

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import (DepthwiseConv, DropPath, Mlp, PatchEmbed, PatchMerging, conv_map, depthwise_conv, fold,
-                      pad_to_multiple, varying_conv)
+from ..layers import (DepthwiseConv, DropPath, Mlp, PatchEmbed, PatchMerging, can_fold, conv_map, depthwise_conv, fold,
+                      normed_conv, pad_to_multiple, varying_conv)
 from ..registry import MODELS
 from .base import Backbone, Stage
 
@@ -116,12 +116,12 @@ class SpatialMixer(nn.Module):
             rows, cols = min(rows, KERNEL_SIZE // 2), min(cols, KERNEL_SIZE // 2)
         if rows or cols:
             x = F.pad(x, (0, 0, 0, cols, 0, rows))
-        x = F.conv2d(x.permute(0, 3, 1, 2), *fold(self.conv0, self.bn0)).relu_()
-        if isinstance(self.conv, DepthwiseConv):
+        x = normed_conv(self.conv0, self.bn0, x.permute(0, 3, 1, 2)).relu_()
+        if isinstance(self.conv, DepthwiseConv) and can_fold(self.bn, x):
             x = depthwise_conv(x, *fold(self.conv, self.bn))
         else:
             x = self.bn(self.conv(x))
-        return F.conv2d(x[:, :, :H, :W].relu(), *fold(self.conv2, self.bn2)).permute(0, 2, 3, 1)
+        return normed_conv(self.conv2, self.bn2, x[:, :, :H, :W].relu()).permute(0, 2, 3, 1)
 
 
 class DWBlock(nn.Module):

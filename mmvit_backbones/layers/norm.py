@@ -43,8 +43,13 @@ def fold(conv: nn.Conv2d, norm: nn.Module) -> Tuple[Tensor, Optional[Tensor]]:
     return weight.to(conv.weight.dtype), bias.to(conv.weight.dtype)
 
 
+def can_fold(norm: nn.Module, x: Tensor) -> bool:
+    """Whether a batch norm takes the statistics that it has, and x is there: where arithmetic is counted, norms are too."""
+    return not (norm.training or x.is_meta)
+
+
 def normed_conv(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
     """norm(conv(x)), (B, C, H, W); where the norm takes the statistics that it has, both are one convolution."""
-    if norm.training:
+    if not can_fold(norm, x):
         return norm(conv(x))
     return F.conv2d(x, *fold(conv, norm), conv.stride, conv.padding, conv.dilation, conv.groups)

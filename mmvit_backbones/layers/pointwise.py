@@ -4,7 +4,7 @@ from typing import Optional
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .norm import fold
+from .norm import can_fold, fold
 from .patch import conv_map
 
 
@@ -22,7 +22,7 @@ class Pointwise(nn.Conv2d):
 
     def forward(self, x: Tensor, norm: Optional[nn.Module] = None) -> Tensor:
         """(..., in_dim) -> (..., dim), or a map behind a batch norm, too; both are one where that takes what statistics it has."""
-        if norm is not None and norm.training:
+        if norm is not None and not can_fold(norm, x):
             return conv_map(norm, self(x))
         weight, bias = (self.weight, self.bias) if norm is None else fold(self, norm)
         return F.linear(x, weight.flatten(1), bias)
