@@ -165,6 +165,12 @@ def test_tokens_of_timm(name, theirs):
     ('timm', 'pvt_v2/b2_li', 'pvt_v2_b2_li'),
     ('timm', 'pvt_v2/b2', 'pvt_v2_b2'),
     ('timm', 'pvt/tiny', None),
+    ('timm', 'vit/vit_small_patch16_384', 'vit_small_patch16_384'),
+    ('timm', 'deit/deit_small_patch16_LS', 'deit3_small_patch16_224'),
+    ('timm', 'cait/cait_XS24', 'cait_xs24_384'),
+    ('timm', 'tnt/tnt_s_legacy', 'tnt_s_legacy_patch16_224'),
+    ('timm', 'ceit/ceit_t', None),
+    ('timm', 'cpvt/cpvt_ti', None),
     ('timm', 'mvit_v2/tiny', None),  # without windows
     ('timm', 'twins_svt/small', None),  # without the norms after its stages, which dense models have
     ('mmdet', 'swin/base', 'mmdet.SwinTransformer'),
@@ -179,7 +185,8 @@ def test_peers_are_found(package, name, expected):
     assert (peer and peer.name) == expected
 
 
-@pytest.mark.parametrize('package, name, size', [('timm', 'twins_pcpvt/small', (64, 96)), ('mmdet', 'pvt_v2/b0', (64, 96)),
+@pytest.mark.parametrize('package, name, size', [('timm', 'twins_pcpvt/small', (64, 96)), ('timm', 'deit/deit_tiny_patch16_224', (96, 96)),
+                                                 ('mmdet', 'pvt_v2/b0', (64, 96)),
                                                  ('mmdet', 'swin/tiny', (70, 101)), ('mmdet', 'pvt/tiny', (64, 96))])
 def test_peers_are_the_same_function(package, name, size):
     pytest.importorskip(package)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the small and base variants of all families: tools/record_speed.sh [cpu|cuda] [FOLDER]
-# On a machine that does nothing else: 15 minutes on two cores. OMP_NUM_THREADS sets the number of threads.
+# On a machine that does nothing else: 25 minutes on two cores. OMP_NUM_THREADS sets the number of threads.
 # docs/speed holds what docs/speed.md is written from, by tools/compare.py --update-docs; `make speed` does both.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +20,7 @@ cpu)
     measure infer_224 small base --size 224x224 --runs 3
     measure train_224 small base --size 224x224 --mode train --runs 3
     measure train_224_with_cp small --size 224x224 --mode train --with-cp --runs 1
-    measure infer_800 small --size 800x1216 --runs 1
+    measure infer_800 small --size 800x1216 --runs 3
     peers=(--size 448x448 --runs 3)
     ;;
 cuda)

@@ -441,7 +441,7 @@ def code_state() -> str:
 
 
 def run(main) -> None:
-    """Calls a tool's main function, with as many threads as it may have and memory kept, then ends its process group.
+    """Calls a tool's main function, on as many threads as it may have (see also `keep_memory`), then ends its process group.
 
     What the caller can put right ends with one line and exit status 2; `explain` finds it among the exceptions of others.
     """

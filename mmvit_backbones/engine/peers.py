@@ -1,6 +1,7 @@
 """Other packages' own classes for the backbones here, with the same weights: what to compare outputs and time with."""
 import inspect
 import re
+from itertools import accumulate
 from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 
 import torch
@@ -8,6 +9,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from .. import list_backbones
+from ..backbones.column import STRIDE, ColumnarBackbone
 from ..checkpoints import CheckpointError, convert
 
 MMDET = {
@@ -92,19 +94,29 @@ def _timm(name: str, size: Tuple[int, int]) -> Optional[Peer]:
     family, variant = name.split('/')
     if family in CLASSIFIERS:
         return None
-    pattern = re.compile(family.replace('_', '') + '.*'.join(variant.split('_')))
+    cls, taps = _class(name), None
+    words, options = variant.replace('_LS', '').split('_'), {}  # DeiT III is deit3 there
+    if issubclass(cls, ColumnarBackbone):  # theirs have the bare taps, and a table of positions for the image
+        row = cls.archs[variant]
+        if size[0] != size[1] or 'grid' not in row:
+            return None
+        taps = [end - 1 for end in accumulate(row['depths'])]
+        options = dict(arch=dict(row, grid=size[0] // STRIDE), pyramid='raw', out_norm=False)
+    else:
+        words[0] = family.replace('_', '') + words[0]
+        if cls.norms == 'out':  # theirs are the bare outputs of the stages
+            options = dict(out_norm=False)
+    pattern = re.compile('.*'.join(words).lower())
     for candidate in timm.list_models():
         if not pattern.match(candidate.replace('_', '')):
             continue
         with torch.device('meta'):
             empty = timm.create_model(candidate)
-        # theirs are the bare outputs of the stages
-        options = dict(out_norm=False) if _class(name).norms == 'out' else {}
         if _takes(name, options, empty):
             arguments = inspect.signature(type(empty)).parameters
             wanted = dict(img_size=tuple(size), drop_path_rate=0.)
             model = timm.create_model(candidate, **{key: value for key, value in wanted.items() if key in arguments})
-            return Peer(candidate, model, lambda images: model.forward_intermediates(images, intermediates_only=True), options)
+            return Peer(candidate, model, lambda images: model.forward_intermediates(images, taps, intermediates_only=True), options)
     return None
 
 
