@@ -316,7 +316,8 @@ def test_plot(entries, tmp_path, ending):
     assert drawn == len({entry.result.config for entry in shown if entry.result.miou and entry.result.config})
     if ending == 'svg':
         text = path.read_text()
-        assert all(name in text for name in ('Shuffle Transformer', 'mIoU, published', 'UPerNet, 160k', '512x2048 or 640x2560'))
+        parts = 'Shuffle Transformer', 'mIoU, published', 'UPerNet, 160k', '512x2048 or 640x2560', '>B-224 + LN + MLN<'
+        assert all(name in text for name in parts) and 'PATCH' not in text
     else:
         assert path.read_bytes().startswith(b'\x89PNG')
     with pytest.raises(ResultsError, match='ends in .png, .svg, .pdf'):

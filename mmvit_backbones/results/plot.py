@@ -13,12 +13,12 @@ MARKERS = 'osD^vP*Xp<>h'
 FORMATS = '.png', '.svg', '.pdf'
 
 
-def points(entries: Sequence[Entry]) -> Dict[Tuple[str, str], Dict[Tuple[str, str], List[Entry]]]:
-    """{(method, schedule): {(family, pre-training): its rows with a score and a counted cost}}
+def points(entries: Sequence[Entry]) -> Dict[Tuple[str, str], Dict[Tuple[str, str, str], List[Entry]]]:
+    """{(method, schedule): {(family, pre-training, what stands behind it): its rows with a score and a counted cost}}
 
     Of several rows of one config the first with a score stands for all. Multi-scale results alone are left out.
     """
-    panels: Dict[Tuple[str, str], Dict[Tuple[str, str], List[Entry]]] = {}
+    panels: Dict[Tuple[str, str], Dict[Tuple[str, str, str], List[Entry]]] = {}
     for method, group in by_method(entries).items():
         seen = set()
         for e in group:
@@ -28,7 +28,7 @@ def points(entries: Sequence[Entry]) -> Dict[Tuple[str, str], Dict[Tuple[str, st
                 continue
             seen.add(name)
             lines = panels.setdefault((method, row.schedule), {})
-            lines.setdefault((row.family, row.pretrain), []).append(e)
+            lines.setdefault((row.family, row.pretrain, behind(e)), []).append(e)
     return panels
 
 
@@ -66,7 +66,7 @@ def plot(entries: Sequence[Entry], path: Union[str, Path]) -> int:
             for axis, value, title in (
                     (left, lambda e: e.common.macs.all / 1e9, f'GMACs of the whole model at {size}, attention included'),
                     (right, lambda e: e.common.params / 1e6, 'parameters of the whole model in millions')):
-                for (family, pretrain), rows in lines.items():
+                for (family, pretrain, _), rows in lines.items():
                     rows = sorted(rows, key=value)
                     tint, marker = style[family]
                     line, fill = dict(in1k=('-', tint), in22k=(':', 'white')).get(pretrain, ('--', '0.8'))
@@ -109,11 +109,17 @@ def shape(family: str) -> int:
     return list(FAMILIES).index(family) // len(COLOURS)
 
 
+def behind(e: Entry) -> str:
+    """What a row has behind its backbone, such as ' + MLN'; '' for nothing."""
+    return ''.join(e.result.backbone.partition(' + ')[1:])
+
+
 def short_name(e: Entry) -> str:
-    """A variant in few letters, without its family, with a question mark where its score is not verified: T, B2-LI, S?"""
+    """A variant in few letters, without family, patches and head, with what stands behind it, and with a question mark where
+    its score is not verified: T, B2-LI, B-224 + MLN, S?"""
     family = e.result.family
-    own = {*family.split('_'), family.replace('_', '')}
+    own = {*family.split('_'), family.replace('_', ''), 'patch16', 'upernet'}
     sizes = dict(tiny='T', small='S', medium='M', base='B', large='L', huge='H')
     parts = [part for part in (e.result.arch or e.result.backbone).split('_') if part not in own]
-    letters = '-'.join(sizes.get(part, part.upper()) for part in parts)
+    letters = '-'.join(sizes.get(part, part.upper()) for part in parts) + (behind(e) if e.result.arch else '')
     return letters if e.result.verified else f'{letters}?'
