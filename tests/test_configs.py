@@ -77,6 +77,14 @@ def test_channels_fit(cfg):
             assert auxiliary.in_channels == channels[auxiliary.in_index]
 
 
+def test_no_weights_are_left():
+    """A classifier has those of all of its parts, head included, beside them."""
+    for cfg in (Config.fromfile(ROOT / 'configs' / 'imagenet_384.py'), Config.fromfile(ROOT / 'configs' / 'imagenet_384.py').model):
+        assert 'mmvit://' in str(cfg)
+        remove_pretrained(cfg)
+        assert 'mmvit://' not in str(cfg)
+
+
 @pytest.mark.parametrize(
     'cfg', [path if path in STEPS.values() else pytest.param(path, marks=pytest.mark.long) for path in CONFIGS],
     indirect=True, ids=lambda path: path.stem)

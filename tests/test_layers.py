@@ -1,7 +1,10 @@
 """The shared layers against plain formulas."""
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import call
 from torch import nn
 
 from mmvit_backbones.backbones.fcvit import ChannelMixer
@@ -86,6 +89,21 @@ def test_mixed_attention(monkeypatch, piece, mixed):
     used = parts if mixed else parts[:-1]
     for a, b in zip(*(torch.autograd.grad((x * weight).sum(), used) for x in (out, expected))):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='peaks of memory are in KiB there')
+def test_memory_of_mixed_attention_is_linear():
+    """Maps of some queries at a time leave no holes that those of the next ones do not fit: all maps are 256 MiB."""
+    out = call(sys.executable, '-c', """if True:
+        import resource, torch
+        from mmvit_backbones.layers import mixed_attention
+        q, weight = torch.randn(1, 4, 4096, 48), torch.eye(4)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with torch.no_grad():
+            for _ in range(2):
+                mixed_attention(q, q, q, weight, torch.zeros(4), weight)
+        print('KiB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)""")
+    assert int(out.split()[-1]) < 128 << 10
 
 
 @pytest.mark.parametrize('first', [0, 1])

@@ -44,18 +44,17 @@ def test_threads(monkeypatch, given, available, expected):
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason="of glibc's allocator")
 @pytest.mark.parametrize('variables, kept', [({}, True), ({'MALLOC_ARENA_MAX': '4'}, False)])
-def test_tools_keep_memory_that_is_freed(variables, kept):
+def test_memory_that_is_freed_is_kept(variables, kept):
     """Where it is kept, a block is made of pages that the process has, those of a larger one."""
     program = """if True:
         import resource, torch
-        from mmvit_backbones.engine.config import run
+        from mmvit_backbones.engine.machine import keep_memory
         torch.cuda.is_available = lambda: False
-        def main():
-            torch.ones(1 << 25)
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-            torch.ones(1 << 24)
-            print('faults', resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-        run(main)"""
+        keep_memory()
+        torch.ones(1 << 25)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(1 << 24)
+        print('faults', resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"""
     unset = [part for name in os.environ if name.startswith(('MALLOC_', 'GLIBC_')) for part in ('-u', name)]
     out = call('env', *unset, *(f'{name}={value}' for name, value in variables.items()), sys.executable, '-c', program)
     pages = (1 << 26) // resource.getpagesize()

@@ -211,7 +211,8 @@ def distance(ours, peer, images):
 def measure(name, args):
     """What is known of one backbone, in a process of its own: its peak memory is its own too."""
     limit_threads()
-    keep_memory()
+    if args.mode == 'infer':
+        keep_memory()
     device, dtype = torch.device(args.device), DTYPES[args.dtype]
     n = 8192 if device.type == 'cuda' else 2048
     a, b, product = torch.randn(3, n, n, device=device, dtype=dtype)

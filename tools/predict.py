@@ -19,6 +19,7 @@ from mmvit_backbones.checkpoints.read import one_line
 from mmvit_backbones.engine.config import (UsageError, add_backbone_argument, add_trust_argument, check_device,
                                            check_folder, load_config, remove_pretrained, run)
 from mmvit_backbones.engine.data import class_faults, picture_fault
+from mmvit_backbones.engine.machine import keep_memory
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 BEST, LEAST_SIDE, NARROW = 5, 400, 10
@@ -140,6 +141,7 @@ def class_names(cfg, checkpoint, source):
 
 def main():
     args = parse_args()
+    keep_memory()
     use_reader(args.trust)
     cfg = load_config(args.config, backbone=args.backbone, pretrained=False)
     if not cfg.get('test_dataloader'):

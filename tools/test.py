@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from mmvit_backbones.checkpoints import check_file, locate, use_reader
 from mmvit_backbones.engine.config import (UsageError, add_config_arguments, add_trust_argument, check_data, check_folder,
                                            load_config, remove_pretrained, run, set_launcher, work_dir)
+from mmvit_backbones.engine.machine import keep_memory
 
 
 def parse_args():
@@ -51,6 +52,7 @@ def use_tta(cfg):
 
 def main():
     args = parse_args()
+    keep_memory()
     use_reader(args.trust)
     cfg = load_config(args.config, args.data_root, args.cfg_options, args.backbone, pretrained=False)
     check_data(cfg, 'test_dataloader', 'test_evaluator')

@@ -26,7 +26,7 @@ from mmengine.runner import Runner
 from .. import __version__
 from .data import data_faults, join, nodes, prefixes
 from .errors import explain, near
-from .machine import keep_memory, limit_threads
+from .machine import limit_threads
 
 PACKAGES = 'mmdet', 'mmseg', 'mmpretrain'
 """Those whose configs can be named by ``<package>::<path>``."""
@@ -339,8 +339,8 @@ def check_data(cfg: Config, *names: str) -> None:
 
 
 def remove_pretrained(cfg: dict) -> None:
-    """Takes every ``init_cfg`` that loads a checkpoint out of a model's config, in place."""
-    for _, node in nodes(cfg, list(cfg)):
+    """Takes every ``init_cfg`` that loads a checkpoint out of a config, or a model's part of one with its own, in place."""
+    for _, node in nodes(cfg, None, 'config'):
         init = node.get('init_cfg')
         if isinstance(init, dict) and init.get('type') == 'Pretrained':
             node['init_cfg'] = None
@@ -441,13 +441,12 @@ def code_state() -> str:
 
 
 def run(main) -> None:
-    """Calls a tool's main function, on as many threads as it may have (see also `keep_memory`), then ends its process group.
+    """Calls a tool's main function, with as many threads as it may have, then ends its process group.
 
     What the caller can put right ends with one line and exit status 2; `explain` finds it among the exceptions of others.
     """
     from ..checkpoints import CheckpointError
     limit_threads()
-    keep_memory()
     try:
         main()
     except (UsageError, CheckpointError) as error:

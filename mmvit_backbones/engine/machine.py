@@ -34,10 +34,11 @@ def limit_threads() -> None:
 
 
 def keep_memory() -> None:
-    """Keeps memory that is freed for what comes next, where maps are on CPUs and the C library is glibc.
+    """Keeps memory that is freed for what comes next, where maps are on CPUs and the C library is glibc; for inference.
 
     It gives blocks of more than 32 MB back to the system at once, and to fill fresh pages takes longer than many a layer's
-    arithmetic. What the environment says of the allocator goes before.
+    arithmetic. Training is not faster, and what it keeps for the backward pass leaves holes that large blocks do not fit.
+    What the environment says of the allocator goes before.
     """
     told = any(name.startswith('MALLOC_') for name in os.environ) or 'glibc.malloc' in os.environ.get('GLIBC_TUNABLES', '')
     if platform.libc_ver()[0] == 'glibc' and not told and not torch.cuda.is_available():

@@ -80,10 +80,15 @@ def mixed_attention(q: Tensor,
     q = q * (q.shape[-1]**-.5 if scale is None else scale)
     limit = PIECE if runs_on_cpu(q) and not torch.is_grad_enabled() else MAPS
     pieces = min(-(-q[..., 0].numel() * k.shape[2] // limit), q.shape[2])
-    call = _mixed_rows
-    if pieces > 1 and torch.is_grad_enabled():
+    if pieces <= 1:
+        out = _mixed_rows(q, k, v, after, before)
+    elif torch.is_grad_enabled():
         call = partial(checkpoint, _mixed_rows, use_reentrant=False, preserve_rng_state=False)
-    out = torch.cat([call(part, k, v, after, before) for part in q.chunk(pieces, 2)], 2)
+        out = torch.cat([call(part, k, v, after, before) for part in q.chunk(pieces, 2)], 2)
+    else:
+        out = q.new_empty(*q.shape[:3], v.shape[-1])  # all of it before the maps: what is kept between them keeps their memory
+        for part, place in zip(q.chunk(pieces, 2), out.chunk(pieces, 2)):
+            place.copy_(_mixed_rows(part, k, v, after, before))
     out = out + bias.view(-1, 1, 1) * v.sum(2, keepdim=True)
     return out.transpose(1, 2).flatten(2)
 
