@@ -14,7 +14,7 @@ HEAD = (
     'ms: the median time of a batch, whose runs took turns with a large matrix multiplication. of matmul: the '
     "share that the model's arithmetic reached of the rate of that multiplication; training counts the "
     'backward pass as twice the forward pass. peak: what the model and its run took of memory. with_cp: with '
-    'activation checkpointing. For inference on CPUs, freed memory stays with the process (`keep_memory`), as in tools/test.py. '
+    'activation checkpointing. On CPUs, freed memory stayed with the process (`keep_memory`, as in tools/test.py). '
     "times as fast: another package's time by ours, in one process, with the same "
     'weights, after both were seen to compute the same; difference: by how many standard deviations their '
     'levels differed at most.\n')
