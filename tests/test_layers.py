@@ -8,6 +8,7 @@ from conftest import call
 from torch import nn
 
 from mmvit_backbones.backbones.fcvit import ChannelMixer
+from mmvit_backbones.engine.peers import randomise
 from mmvit_backbones.layers import (ConvMlp, DecomposedPosition, DepthwiseConv, DropPath, Mlp, NormedConvs, Pointwise,
                                     RelativePositionBias, attention, conv_map, depthwise, drop_path_rates, fold,
                                     merge_windows, mixed_attention, mlp, pad_to_multiple, split_windows, varying_conv)
@@ -246,23 +247,13 @@ def test_pieces_make_the_same_map(build, shape, monkeypatch):
     assert len(calls) == 1, 'with gradients in one go'
 
 
-def batch_norm(dim):
-    """One that has seen something."""
-    norm = nn.BatchNorm2d(dim)
-    nn.init.uniform_(norm.weight, .5, 2)
-    for value in (norm.bias, norm.running_mean):
-        nn.init.normal_(value)
-    nn.init.uniform_(norm.running_var, .5, 2)
-    return norm
-
-
 @pytest.mark.parametrize('training', [False, True])
 @pytest.mark.parametrize('options', [
     dict(kernel_size=3, stride=2, padding=1),
     dict(kernel_size=3, dilation=2, padding=2, groups=3, bias=False),
 ])
 def test_a_batch_norm_joins_its_convolution(options, training):
-    conv, norm = nn.Conv2d(6, 9, **options), batch_norm(9)
+    conv, norm = nn.Conv2d(6, 9, **options), randomise(nn.BatchNorm2d(9))
     convs = NormedConvs(conv, norm, nn.ReLU(), nn.Conv2d(9, 4, 1)).double().train(training)
     x = torch.randn(2, 6, 7, 8).double()
     expected = nn.Sequential(*convs)(x)
@@ -274,14 +265,14 @@ def test_a_batch_norm_joins_its_convolution(options, training):
 
 @pytest.mark.parametrize('training', [False, True])
 def test_a_batch_norm_joins_its_linear_map(training):
-    conv, norm = Pointwise(6, 9).double(), batch_norm(9).double().train(training)
+    conv, norm = Pointwise(6, 9).double(), randomise(nn.BatchNorm2d(9)).double().train(training)
     x = torch.randn(2, 5, 4, 6).double()
     assert torch.allclose(conv(x, norm), conv_map(norm, conv(x)), rtol=1e-12, atol=1e-12)
 
 
 def test_half_precision_joins_in_float32():
     """Eight bits for each factor would be three roundings; one is what the weight itself has."""
-    conv, norm = nn.Conv2d(6, 9, 1, bias=False), batch_norm(9)
+    conv, norm = nn.Conv2d(6, 9, 1, bias=False), randomise(nn.BatchNorm2d(9))
     conv, norm = conv.bfloat16(), norm.bfloat16()
     weight, bias = fold(conv, norm)
     assert weight.dtype == bias.dtype == torch.bfloat16

@@ -102,8 +102,7 @@ class ChannelMixer(nn.Module):
         self.fc2 = nn.Conv2d(hidden_dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve_between(
-            self.dwconv, self.dwconv.out_channels, x, lambda x: conv_map(self.fc1, x), lambda x: conv_map(self.fc2, self.act(x)))
+        return convolve_between(self.dwconv, x, lambda x: conv_map(self.fc1, x), lambda x: conv_map(self.fc2, self.act(x)))
 
 
 class FCViTBlock(nn.Module):

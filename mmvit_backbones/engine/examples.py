@@ -62,11 +62,11 @@ class WholeModel(nn.Module):
 
     def __init__(self, cfg: Config, number: int, size: Tuple[int, int]) -> None:
         super().__init__()
-        settings = dict(model=copy.deepcopy(cfg.model))
+        settings = copy.deepcopy(cfg.model)
         remove_pretrained(settings)
         importlib.import_module(f'{cfg.default_scope}.models')
         with DefaultScope.overwrite_default_scope(cfg.default_scope):
-            self.model = MODELS.build(settings['model'])
+            self.model = MODELS.build(settings)
             logger = MMLogger.get_current_instance()
             level, logger.level = logger.level, logging.WARNING  # it would tell of each parameter
             self.model.init_weights()

@@ -350,16 +350,16 @@ def _set_levels(owner: dict, path: str, settings: dict, name: str, scope: str) -
 
 def _levels(former: dict, path: str, scope: str) -> List[Level]:
     """What a backbone gives; one of another package is built and shown an image."""
-    settings = dict(backbone=copy.deepcopy(former))
+    settings = copy.deepcopy(former)
     remove_pretrained(settings)
     kind = _class(former, scope)
     if inspect.isclass(kind) and issubclass(kind, Backbone):
-        backbone = _build(settings['backbone'])
+        backbone = _build(settings)
         return [Level(*level) for level in zip(backbone.out_channels, backbone.out_strides)]
     size = former.get('img_size') or SIZE
     height, width = size if isinstance(size, (list, tuple)) else (size, size)
     with DefaultScope.overwrite_default_scope(scope), torch.random.fork_rng(devices=[]):
-        backbone = MODELS.build(settings['backbone'])
+        backbone = MODELS.build(settings)
         backbone.train()  # in which mode some give more maps
         try:
             with torch.no_grad():

@@ -1,4 +1,5 @@
 """Feed-forward parts of a block."""
+from functools import partial
 from typing import Callable, Optional
 
 import torch
@@ -64,8 +65,7 @@ class ConvMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)"""
-        return convolve_between(self.dwconv, self.dwconv.out_channels, x, lambda x: self.conv_act(self.fc1(x)),
-                                lambda x: self.fc2(self.act(x)))
+        return convolve_between(self.dwconv, x, lambda x: self.conv_act(self.fc1(x)), lambda x: self.fc2(self.act(x)))
 
 
 class NormedMlp(nn.Module):
@@ -90,30 +90,31 @@ class NormedMlp(nn.Module):
     def before(self, x: Tensor) -> Tensor:
         return F.gelu(self.fc1(x, self.norm1))
 
-    def convolve(self, x: Tensor) -> Tensor:
-        return normed_conv(self.dw3x3, self.norm2, x)
-
     def after(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(x), self.norm3)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:  # statistics are of the whole map
-            return self.after(conv_map(self.convolve, self.before(x)))
-        return convolve_between(self.convolve, self.dw3x3.out_channels, x, self.before, self.after)
+            return self.after(conv_map(partial(normed_conv, self.dw3x3, self.norm2), self.before(x)))
+        return convolve_between(self.dw3x3, x, self.before, self.after, self.norm2)
 
 
-def convolve_between(conv: Callable[[Tensor], Tensor], dim: int, x: Tensor, before: Callable[[Tensor], Tensor],
-                     after: Callable[[Tensor], Tensor]) -> Tensor:
+def convolve_between(conv: nn.Conv2d,
+                     x: Tensor,
+                     before: Callable[[Tensor], Tensor],
+                     after: Callable[[Tensor], Tensor],
+                     norm: Optional[nn.Module] = None) -> Tensor:
     """after(conv(before(x))) for maps, (B, H, W, C) -> (B, H, W, C'), on CPUs without gradients some rows at a time.
 
     Args:
-        conv: Depth-wise convolution, 3 x 3, with a border of one zero, on (B, dim, H, W).
-        dim: Its channels.
+        conv: Depth-wise, 3 x 3, with a border of one zero.
         x: Map.
         before, after: From map to map, each position by itself.
+        norm: A batch norm that is a part of ``conv``, with the statistics that it has.
     """
     B, H, W, _ = x.shape
-    rows = max(PIECE // (B * W * dim), 1)
+    rows = max(PIECE // (B * W * conv.out_channels), 1)
+    conv = conv if norm is None else partial(normed_conv, conv, norm)
     if torch.is_grad_enabled() or not runs_on_cpu(x) or H <= rows:
         return after(conv_map(conv, before(x)))
     pieces = []
